@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: ISC */
+/* The configuration: an immutable, counted snapshot of one INI file and what it
+ * includes. Made whole or not at all. Any thread may hold and read one.
+ * Secrets (auth_file), HBA and certificates are separate snapshots, loaded by app. */
+#ifndef CONF_CONF_H
+#define CONF_CONF_H
+
+#include "conf/option.h"
+
+/* [pgweir] or [pgbouncer] */
+struct conf_general {
+#define OPTION(name, kind, ...) conf_type_##kind name;
+#include "conf/general_options.def"
+#undef OPTION
+};
+
+/* A line of [databases]. A number of -1, a text of "" and an enum of -1 mean "as in the general section". */
+struct conf_database {
+    char *name; /* as clients say it; "*" is the fallback */
+    char *file; /* where it was defined */
+    int line;
+#define OPTION(name, kind, ...) conf_type_##kind name;
+#include "conf/database_options.def"
+#undef OPTION
+};
+
+/* A line of [users]. The same rule for "not set". */
+struct conf_user {
+    char *name;
+    char *file;
+    int line;
+#define OPTION(name, kind, ...) conf_type_##kind name;
+#include "conf/user_options.def"
+#undef OPTION
+};
+
+struct conf {
+    struct conf_general general;
+    struct conf_database *databases; /* in file order */
+    size_t n_databases;
+    struct conf_user *users;
+    size_t n_users;
+    char *file;               /* absolute path of the main file */
+    struct conf_private *own; /* references and indexes; for conf only */
+};
+
+/* Read FILE and what it includes. NULL: WHY has "FILE:LINE: what, and what to do"; for an
+ * unknown key the nearest one. */
+struct conf *conf_load(const char *file, struct fault *why);
+/* The same from text; FILE is for messages. As in PgBouncer, relative paths start at the working folder. */
+struct conf *conf_parse(struct slice text, const char *file, struct fault *why);
+struct conf *conf_hold(struct conf *c);
+void conf_drop(struct conf *c);
+
+/* The entry for database NAME: exact, else "*", else NULL. O(1). */
+const struct conf_database *conf_find_database(const struct conf *c, struct slice name);
+/* Exact only. */
+const struct conf_user *conf_find_user(const struct conf *c, struct slice name);
+/* True when NAME is in the comma separated LIST (admin_users, stats_users, ...); white space
+ * around names is ignored. */
+bool conf_list_has(const char *list, struct slice name);
+
+/* A copy of C with one general option changed (SET on the console). Boot-only keys are accepted and change
+ * nothing. NULL: unknown key or bad value. */
+struct conf *conf_with(const struct conf *c, struct slice key, struct slice value, struct fault *why);
+
+/* The rows of each section, ending with a row whose name is NULL. */
+const struct conf_option *conf_general_options(void);
+const struct conf_option *conf_database_options(void);
+const struct conf_option *conf_user_options(void);
+/* The value of option O in G as text, as it would stand in the file; "" for secrets. */
+void conf_print(const struct conf_option *o, const void *section, struct text *out);
+/* etc/pgweir.ini, generated from the rows. */
+void conf_sample(struct text *out);
+/* The option part of pgweir.ini(5), in mdoc or man macros. */
+void conf_manual(struct text *out);
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: ISC */
+/* Addresses of TCP and Unix sockets. Pure, but for resolve_start(). */
+#ifndef NET_ADDRESS_H
+#define NET_ADDRESS_H
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "base/fault.h"
+#include "loop/helper.h"
+
+struct net_address {
+    socklen_t len; /* 0: none */
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+        struct sockaddr_un local;
+    };
+};
+
+#define NET_ADDRESS_TEXT 128
+
+/* A numeric IPv4 or IPv6 address; false for names. */
+bool net_address_numeric(struct net_address *a, const char *host, uint16_t port);
+/* DIR/.s.PGSQL.PORT; a DIR that starts with @ is abstract. False when too long. */
+bool net_address_unix(struct net_address *a, const char *dir, uint16_t port);
+/* "10.0.0.1", "::1" or "unix", and the port (0 for Unix sockets). */
+void net_address_host(const struct net_address *a, char out[NET_ADDRESS_TEXT]);
+uint16_t net_address_port(const struct net_address *a);
+/* "10.0.0.1:5432", "[::1]:5432", "unix:/path". */
+void net_address_print(const struct net_address *a, char out[NET_ADDRESS_TEXT]);
+/* The other end, or our own, of a connected socket. */
+void net_address_peer(struct net_address *a, int fd);
+void net_address_local(struct net_address *a, int fd);
+
+struct tcp_options {
+    bool keepalive;
+    int idle_s, interval_s, count, user_timeout_ms; /* 0: the system's */
+};
+/* setsockopt(2) with an int. */
+bool net_set(int fd, int level, int name, int value);
+/* TCP_NODELAY and the options; errors are ignored. */
+void net_tune(int fd, const struct tcp_options *o);
+
+#define RESOLVE_MAX 8
+
+/* Look NAME up on a helper thread (getaddrinfo(3)). The caller embeds it and fills job.from and
+ * job.done.deliver. */
+struct resolve {
+    struct job job;
+    char host[256];
+    uint16_t port;
+    unsigned n; /* addresses found; 0: message says why */
+    struct net_address found[RESOLVE_MAX];
+    char message[128];
+};
+bool resolve_start(struct helper *h, struct resolve *r);
+
+#endif

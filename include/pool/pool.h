@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: ISC */
+/* Lending servers: one pool for each (database, user) on each worker, one limit
+ * over all workers, clients served in the order in which they came.
+ *
+ * Borrowing and giving back on one worker takes no lock and no system call. A worker
+ * that has waiters and no servers shows it in its slot (pool/registry.h); whoever gets
+ * a server free sends it to the client that has waited longest. Owned by one worker. */
+#ifndef POOL_POOL_H
+#define POOL_POOL_H
+
+#include <uthash.h>
+
+#include "conf/conf.h"
+#include "pool/registry.h"
+#include "server/server.h"
+
+/* A client that wants a server. Embedded in it. */
+struct pool_waiter {
+    struct ring in_queue;
+    int64_t since_us; /* 0: does not wait */
+    void (*on_server)(struct pool_waiter *w, struct server *s);
+    /* An attempt to connect failed. The waiter may stay in the queue or leave it. */
+    void (*on_trouble)(struct pool_waiter *w, const struct fault *why);
+};
+
+/* Counters of one database on one worker. Times in microseconds. */
+struct pool_stats {
+    int64_t server_assignments, xacts, queries, received, sent, xact_us, query_us, wait_us;
+    int64_t client_parses, server_parses, binds, logins;
+};
+
+/* One database on one worker; lives as long as the worker. */
+struct pool_database {
+    char *name;
+    struct pool_stats stats;                  /* since the start */
+    struct pool_stats window_from, window_to; /* the same at both ends of the last full stats_period */
+    struct pool_database *next;
+};
+
+struct pool_welcome { /* ParameterStatus values that a client with these start-up settings gets */
+    struct params *settings, *reports;
+};
+#define POOL_WELCOMES 16
+
+/* What the configuration says for this pool. */
+struct pool_conf {
+    int mode; /* enum conf_pool_mode */
+    int on_session_state;
+    struct pool_limits limits;
+    int64_t min_size, reserve_size;
+    int64_t lifetime_us, query_wait_us;
+};
+
+struct pools;
+struct pool {
+    UT_hash_handle hh; /* by database and user */
+    struct pools *pools;
+    struct pool *next;
+    struct pool_shared *shared;
+    struct pool_slot *slot;
+    struct pool_database *database;
+    char *name, *user; /* as clients say them; the user that servers log in as */
+    bool forced_user;
+    bool yielded; /* a server is being given up for another pool */
+    struct pool_conf conf;
+    struct server_target target;
+    struct ring idle, used, connecting, waiters; /* used: lent or being cleaned */
+    unsigned n_idle, n_used, n_connecting, n_waiters, n_sessions;
+    unsigned n_asking;                 /* questions to other workers under way */
+    unsigned generation, epoch, flags; /* of the registry, when last looked at */
+    struct timer retry;
+    struct pool_welcome welcome[POOL_WELCOMES];
+    unsigned n_welcomes;
+    int64_t evict_asked_us;
+    int64_t suspect_us; /* a server died then: those idle since before are checked before use */
+};
+
+/* What a worker needs to run pools. */
+struct pools {
+    struct net_turn *turn;
+    struct registry *registry;
+    struct helper *helper;
+    struct params_table *sets;
+    struct conf *conf;       /* held */
+    struct secrets *secrets; /* held */
+    struct tls_context *tls; /* held; towards servers */
+    struct tcp_options tcp;
+    struct pool *first, *by_key;
+    struct pool_database *databases;
+    struct ring cancels;
+    struct timer janitor, window;
+    struct pools *(*of_worker)(struct worker *w); /* the pools of a worker, on its own thread */
+    _Atomic uint64_t *next_id;                    /* one sequence for sessions and servers of all workers */
+};
+
+void pools_init(struct pools *p, struct net_turn *t, struct registry *r, struct helper *h);
+/* Closes every server. No session may be left. */
+void pools_done(struct pools *p);
+/* New configuration: pools take it over; servers that it does not fit any more go as they become idle. Holds
+ * all three. */
+void pools_configure(struct pools *p, struct conf *conf, struct secrets *secrets, struct tls_context *tls);
+/* The pool for DATABASE (a line of the configuration; NAME is what the client said) and USER. CREDENTIAL is the
+ * client's own and may be NULL. Made when new. */
+struct pool *pools_find(struct pools *p, const struct conf_database *database, struct slice name,
+                        struct slice user, struct credential *credential);
+/* Pools with a forced user and min_pool_size are opened before any client comes. */
+void pools_open_minimum(struct pools *p);
+struct pool_database *pools_database(struct pools *p, struct slice name);
+/* Close idle servers of DATABASE (empty: all), and used ones too when ALL. */
+void pools_close_servers(struct pools *p, struct slice database, bool all);
+
+/* No server is idle here, or others wait already: who asks now will wait. */
+static inline bool
+pool_would_wait(const struct pool *p)
+{
+    return p->n_idle == 0 || p->n_waiters > 0;
+}
+/* A server now (lent with the borrower's table by the caller), or NULL: W is in the queue. */
+struct server *pool_borrow(struct pool *p, struct pool_waiter *w);
+/* A server of its own for a replication client: MODE is the start-up parameter, STARTUP the others. on_server
+ * or on_trouble follows; pool_forget_replication() when W goes first. */
+bool pool_open_replication(struct pool *p, struct pool_waiter *w, struct slice mode, struct params *startup,
+                           struct fault *why);
+void pool_forget_replication(struct pool *p, struct pool_waiter *w);
+/* Leave the queue; fine when not in it. */
+void pool_stop_waiting(struct pool *p, struct pool_waiter *w);
+/* S is lent, status I, nothing outstanding. RESET: run the reset query first. */
+void pool_give_back(struct server *s, bool reset);
+/* The waiting clients may get somewhere now (a limit, a pause or a failure ended). */
+void pool_retry(struct pool *p);
+/* No server can be reached now: failures in a row, and none is alive on this worker. */
+bool pool_is_down(const struct pool *p);
+
+/* ParameterStatus values known for SETTINGS, or NULL. */
+struct params *pool_find_welcome(struct pool *p, struct params *settings);
+void pool_add_welcome(struct pool *p, struct params *settings, struct params *reports);
+
+#endif

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: ISC */
+/* What the pools of all workers share: how many servers and clients there are
+ * and may be, which databases are paused, what is known about secrets. One lock, held
+ * for a few instructions, and never on the way of a query. Any thread. */
+#ifndef POOL_REGISTRY_H
+#define POOL_REGISTRY_H
+
+#include <stdatomic.h>
+
+#include "base/fault.h"
+#include "loop/worker.h"
+#include "server/credential.h"
+#include "server/server.h"
+
+/* A worker's view of one pool that other workers read. */
+struct pool_slot {
+    _Atomic int64_t oldest_us; /* since when its first waiter waits; 0: none does */
+    _Atomic unsigned waiting;  /* waiters */
+    _Atomic unsigned incoming; /* servers on their way to it */
+    _Atomic unsigned idle;     /* servers that it could give */
+    struct pool *pool;         /* touched by its worker only */
+} __attribute__((aligned(64)));
+
+/* Limits of one name (a database or a user), counted over all workers. */
+struct pool_name;
+
+/* One pool as all workers see it. */
+struct pool_shared {
+    struct registry *registry;
+    struct pool_name *database, *user;
+    char *key; /* database NUL user */
+    size_t key_len;
+    _Atomic unsigned hungry;         /* workers that have waiters */
+    _Atomic int64_t retry_at_us;     /* no attempt to connect before this time */
+    _Atomic unsigned failures;       /* attempts that failed in a row */
+    _Atomic unsigned n_servers;      /* changed under the registry's lock */
+    unsigned refs;                   /* under the lock */
+    struct shared_welcome *welcomes; /* under the lock */
+    unsigned n_welcomes;
+    struct fault last_fault; /* why the last attempt failed; under the lock */
+    struct pool_slot *slots; /* one for each worker */
+};
+
+struct registry *registry_new(struct worker *const *workers, unsigned n_workers);
+void registry_free(struct registry *r);
+unsigned registry_n_workers(const struct registry *r);
+struct worker *registry_worker(const struct registry *r, unsigned index);
+
+/* The shared part of pool (DATABASE, USER); made when it is new. Held. */
+struct pool_shared *registry_pool(struct registry *r, struct slice database, struct slice user);
+void registry_pool_drop(struct pool_shared *s);
+
+struct pool_limits { /* 0: none */
+    int64_t pool, database, user;
+};
+enum pool_room { POOL_ROOM, POOL_FULL, POOL_DATABASE_FULL, POOL_USER_FULL };
+/* Count one more server in, or say what is full. */
+enum pool_room pool_reserve(struct pool_shared *s, const struct pool_limits *limits);
+/* Count one out. True: somebody was refused because of a database's or user's limit, and should try again. */
+bool pool_unreserve(struct pool_shared *s);
+/* Another pool under the same limit has fewer servers and waits for one: give one up. No lock. */
+bool pool_must_yield(const struct pool_shared *s, int64_t now_us);
+unsigned pool_count(struct pool_shared *s);
+/* ParameterStatus values that some worker learned for start-up SETTINGS, as a set of table T; NULL: none did.
+ */
+struct params *
+shared_welcome_find(struct pool_shared *s, struct params_table *t, const struct params *settings);
+void shared_welcome_add(struct pool_shared *s, const struct params *settings, const struct params *reports);
+void shared_welcome_forget(struct pool_shared *s);
+void pool_set_fault(struct pool_shared *s, const struct fault *why);
+void pool_fault(struct pool_shared *s, struct fault *out);
+
+/* Clients: count one in, or fill WHY with the CONTRACT's 53300. */
+struct client_limits {
+    int64_t all, database, user;
+};
+bool registry_client_enter(struct registry *r, struct slice database, struct slice user,
+                           const struct client_limits *limits, struct fault *why);
+void registry_client_leave(struct registry *r, struct slice database, struct slice user);
+unsigned registry_clients(struct registry *r);
+
+/* Counts of a name: servers and clients. KIND 'd' database, 'u' user. */
+void registry_counts(struct registry *r, char kind, struct slice name, unsigned *servers, unsigned *clients);
+
+enum database_flag { DATABASE_PAUSED = 1, DATABASE_DISABLED = 2 };
+/* Flags of a database; an empty DATABASE means all databases (PAUSE without a name). */
+unsigned registry_flags(struct registry *r, struct slice database);
+void registry_set_flag(struct registry *r, struct slice database, enum database_flag flag, bool on);
+/* RECONNECT: servers that connected in an older epoch go when they come back. */
+unsigned registry_epoch(struct registry *r, struct slice database);
+void registry_next_epoch(struct registry *r, struct slice database);
+/* A number that changes whenever flags or epochs do: pools compare it before they look. */
+unsigned registry_generation(const struct registry *r);
+
+/* The credential of USER with this SECRET: the one that is known, or a new one. Held. */
+struct credential *registry_credential(struct registry *r, struct slice user, struct slice secret);
+
+#endif

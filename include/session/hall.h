@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: ISC */
+/* One worker's sessions and what they need: made by app, one for each worker,
+ * owned by that worker's thread. Other threads reach it by mail only. */
+#ifndef SESSION_HALL_H
+#define SESSION_HALL_H
+
+#include "auth/hba.h"
+#include "base/text.h"
+#include "net/listener.h"
+#include "pool/pool.h"
+#include "sql/facts.h"
+
+struct session;
+struct cancel_key;
+struct statement;
+struct lookups;
+struct console;
+
+/* Everything that a reload publishes, whole. Counted by its members; the struct itself is copied. */
+struct hall_setup {
+    struct conf *conf;
+    struct secrets *secrets;
+    struct hba *hba;                /* NULL unless auth_type = hba */
+    struct tls_context *client_tls; /* NULL: no TLS for clients */
+    struct tls_context *server_tls;
+};
+
+/* Told to app: how it answers clients of the console. */
+struct hall_console {
+    /* SQL came from an authenticated client of the console, with the role it may use. Append the whole answer
+     * (no ReadyForQuery) to console_answer() now or later, then call console_done(). */
+    void (*run)(struct console *c, struct slice sql);
+    /* A cancel request came while C was busy. */
+    void (*cancel)(struct console *c);
+    /* The client is gone before console_done(): forget C. */
+    void (*abandon)(struct console *c);
+};
+
+struct hall {
+    struct worker worker; /* first: a hall is its worker */
+    struct net_turn turn;
+    struct pools pools;
+    struct hall_setup setup; /* held */
+    struct registry *registry;
+    struct helper *helper;
+    struct lookups *lookups; /* auth_query; lives on the control thread */
+    const struct hall_console *console;
+    struct ring sessions, linked;            /* all; those that hold a server */
+    unsigned n_sessions, n_linked, n_logins; /* n_logins: before READY */
+    struct cancel_key *cancel_keys;          /* by pid and secret */
+    struct statement *statements;            /* interned, by id */
+    struct facts_table *facts;
+    struct known_text *known_texts; /* texts seen lately, before any lexer */
+    uint64_t seed;                  /* of statement ids; the same in all halls */
+    uint8_t mock_key[32];           /* of unknown users' salts; the same in all halls */
+    struct listener **listeners;
+    unsigned n_listeners;
+    struct timer tick;      /* limits on time of linked sessions */
+    unsigned next_deal;     /* whose turn it is to get a Unix socket client */
+    bool draining, closing; /* no new logins; sessions end at transaction boundaries */
+    _Atomic uint64_t *next_id;
+    struct pending *spare_pending; /* FIFOs of sessions that need none now */
+    unsigned n_spare;
+    uint8_t random[1024]; /* drawn from the kernel in one piece */
+    unsigned random_left;
+    struct text scratch; /* for messages being built; empty between uses */
+};
+
+/* INDEX of its worker; REGISTRY, HELPER, ... are shared by all halls and outlive them. */
+struct hall_shared {
+    struct registry *registry;
+    struct helper *helper;
+    struct lookups *lookups;
+    const struct hall_console *console;
+    _Atomic uint64_t *next_id;
+    uint64_t seed;
+    uint8_t mock_key[32];
+};
+void hall_init(struct hall *h, uint32_t index); /* the worker only: before the registry exists */
+void hall_open(struct hall *h, const struct hall_shared *s,
+               const struct hall_setup *setup); /* before its thread starts */
+/* Takes over FDs that listen. */
+void hall_listen(struct hall *h, const int *fds, unsigned n);
+/* Every session and server is closed; on the hall's thread, or after it ended. */
+void hall_done(struct hall *h);
+struct hall *hall_of(struct worker *w);
+
+/* From here on: on the hall's thread. */
+void hall_accept(struct hall *h, int fd, bool is_unix);
+void hall_configure(struct hall *h, const struct hall_setup *setup);
+/* Drain, step 1: refuse logins with 57P03, but those of the console. Step 2: close listeners (a Unix socket
+ * stays open for the console), let clients go with 57P01 at the end of their transactions; idle ones at once.
+ * Returns how many sessions are left. */
+void hall_refuse_logins(struct hall *h);
+void hall_drain(struct hall *h);
+/* End every session now, cancelling what runs. */
+void hall_close_sessions(struct hall *h);
+void hall_stop_listening(struct hall *h);
+/* KILL: end sessions of DATABASE (empty: all) with 57P01, then its servers. */
+void hall_kill(struct hall *h, struct slice database);
+/* KILL_CLIENT. False: no such session here. */
+bool hall_kill_client(struct hall *h, uint64_t id);
+
+#endif

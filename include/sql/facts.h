@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: ISC */
+/* What a statement is and what it leaves behind in a session, judged by
+ * PostgreSQL's own parser (libpg_query) and kept per digest.
+ *
+ * Pure: no I/O, no clock. A struct facts never changes once made. A facts_table
+ * belongs to one worker. The parser is called only for a digest seen for the
+ * first time, and only when the digest's guards say that it is safe
+ * (FACTS 19: the parser recurses without limit and is quadratic in depth). */
+#ifndef SQL_FACTS_H
+#define SQL_FACTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+
+/* What one statement of a string does to the session beyond its transaction. */
+enum effect_kind {
+    EFFECT_NONE,
+    EFFECT_SET,            /* SET name = ..., not LOCAL; text replays it */
+    EFFECT_SET_CONFIG,     /* SELECT set_config('name', 'value', false) with constants only */
+    EFFECT_RESET,          /* RESET name, SET name TO DEFAULT, set_config('name', NULL, false) */
+    EFFECT_RESET_ALL,      /* RESET ALL */
+    EFFECT_DEALLOCATE,     /* DEALLOCATE name */
+    EFFECT_DEALLOCATE_ALL, /* DEALLOCATE ALL, DISCARD PLANS does NOT count */
+    EFFECT_DISCARD_ALL,    /* DISCARD ALL */
+    EFFECT_DISCARD_TEMP,   /* DISCARD TEMP */
+    EFFECT_SAVEPOINT,      /* SAVEPOINT name */
+    EFFECT_ROLLBACK_TO,    /* ROLLBACK TO name */
+    EFFECT_RELEASE,        /* RELEASE name */
+    EFFECT_PIN,            /* leaves state that cannot be replayed: see pin */
+    EFFECT_UNPIN,          /* ends the state of one pin reason for sure (a rollback brings it back): UNLISTEN *,
+                              CLOSE ALL, DISCARD SEQUENCES, SELECT pg_advisory_unlock_all(), RESET ROLE,
+                              RESET SESSION AUTHORIZATION */
+};
+
+/* Why a server must stay with its session. PIN_NONE is 0. Names for SHOW PINS: pin_reason_name(). */
+enum pin_reason {
+    PIN_NONE,
+    PIN_PREPARE,       /* SQL PREPARE */
+    PIN_LISTEN,        /* LISTEN */
+    PIN_TEMP_TABLE,    /* CREATE TEMP ..., SELECT INTO TEMP; not ON COMMIT DROP */
+    PIN_HOLD_CURSOR,   /* DECLARE ... WITH HOLD */
+    PIN_ADVISORY_LOCK, /* pg_advisory_lock, pg_try_advisory_lock and their _shared forms, not the _xact ones */
+    PIN_LOAD,          /* LOAD */
+    PIN_ROLE,          /* SET ROLE, also by set_config; RESET ROLE and SET ROLE NONE end it */
+    PIN_AUTHORIZATION, /* SET SESSION AUTHORIZATION, also by set_config; its RESET ends it */
+    PIN_SEQUENCE,      /* nextval/setval are free; currval, lastval pin */
+    PIN_SET,           /* a setting changed in a way that cannot be replayed: set_config with
+                          anything but constants, SET of a list that the parser cannot give back */
+    PIN_FUNCTION,      /* a function that leaves state in the server process: see functions.def */
+    PIN_N
+};
+const char *pin_reason_name(enum pin_reason reason); /* "none", "prepare", "listen", "temp_table", ... */
+
+struct effect {
+    enum effect_kind kind;
+    enum pin_reason pin; /* for EFFECT_PIN and EFFECT_UNPIN */
+    unsigned statement;  /* which statement of the string, from 0; empty statements do not count */
+    bool in_extended;    /* always true; reserved for effects that only one protocol has */
+    struct slice name;   /* setting (lower case), statement or savepoint name, unquoted and folded */
+    struct slice replay; /* for EFFECT_SET and EFFECT_SET_CONFIG: SQL that makes the same setting again,
+                            one statement without semicolon, for instance
+                            SET search_path TO a, b  or  SELECT pg_catalog.set_config('x', 'y', false) */
+};
+
+/* The kind of the statement that decides how a session treats the string. */
+enum statement_class {
+    CLASS_UNKNOWN, /* not analysed, or does not parse: nothing is known */
+    CLASS_OTHER,   /* anything not below */
+    CLASS_EMPTY,   /* no statement at all */
+    CLASS_BEGIN,   /* exactly one statement: BEGIN, START TRANSACTION */
+    CLASS_END,     /* exactly one statement: COMMIT, END, ROLLBACK, ABORT (not TO SAVEPOINT, not PREPARED,
+                      not AND CHAIN) */
+    CLASS_SHOW,    /* exactly one statement: SHOW name; the name is in effect-free show_name */
+};
+
+struct facts {
+    uint64_t digest[2];
+    enum statement_class class;
+    bool analysed;          /* the parser has seen it and understood it */
+    bool transaction_block; /* some statement is BEGIN or START TRANSACTION (statement mode refuses it) */
+    bool reads_only;        /* analysed, and every statement, at least one, is for sure a read: SELECT, VALUES,
+                               TABLE, SHOW, EXPLAIN that does not run a write. No INTO, no row locks, no
+                               function that is not in harmless.def. What the text does not show is taken as
+                               harmless: operators, casts, views, columns that are calls of a function, and
+                               functions of the user's with a name of PostgreSQL's. */
+    bool has_literals;      /* EFFECTs carry literal values: facts must not be shared by digest alone */
+    unsigned n_statements;
+    unsigned n_effects;
+    const struct effect *effects;
+    struct slice show_name; /* for CLASS_SHOW, lower case */
+};
+
+/* A bounded table of facts, least recently used goes first. CAPACITY >= 16. It keeps at most CAPACITY entries
+ * and CAPACITY times 2 kB. SEED from random_u64(). */
+struct facts_table *facts_table_new(unsigned capacity, uint64_t seed);
+void facts_table_free(struct facts_table *t);
+
+struct facts_stats {
+    uint64_t hits, parses;
+    uint64_t refused; /* not analysed: by a guard, or because MAY_PARSE was false */
+    uint64_t failed;  /* parses that ended in a syntax error, or in a tree that cannot be read */
+    unsigned entries;
+    size_t bytes;
+};
+struct facts_stats facts_table_stats(const struct facts_table *t);
+
+/* Facts of SQL (without its NUL). MAY_PARSE false answers CLASS_UNKNOWN for a digest that is not known
+ * yet (a session that sends too many new shapes). *PARSED (may be NULL) tells that the parser ran.
+ * The answer is held for the caller: facts_drop() it. Two strings share a struct when their digests are
+ * equal and has_literals is false, or when their bytes are equal. Never NULL. All facts must be dropped by the
+ * thread of the table; they may outlive it. The parser needs a stack of 64 MB, and nothing at the thread's end.
+ */
+const struct facts *facts_of(struct facts_table *t, struct slice sql, bool may_parse, bool *parsed);
+const struct facts *facts_hold(const struct facts *f);
+void facts_drop(const struct facts *f);
+
+#endif

@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: ISC */
+/* Commands that act on databases and clients: flags in the registry, then a visit of all
+ * halls, and for those that wait, a visit again until nothing is left. */
+#include "actions_private.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+#define LOOK_AGAIN_US (20 * CLOCK_MS)
+
+static const struct slice all = { NULL, 0 };
+
+/* ---- what happens on each hall's thread ---- */
+
+static void
+wake_hall(struct hall *h)
+{
+    for (struct pool *p = h->pools.first; p != NULL; p = p->next)
+        pool_retry(p);
+    stream_flush(&h->turn);
+}
+
+static void
+wake(struct worker *w, struct visit *v)
+{
+    (void)v;
+    wake_hall(hall_of(w));
+}
+
+static bool
+is_meant(const struct task *e, const struct pool *p)
+{
+    return e->command.name[0] == '\0' || strcmp(e->command.name, p->name) == 0;
+}
+
+static void
+close_idle(struct worker *w, struct visit *v)
+{
+    struct hall *h = hall_of(w);
+
+    pools_close_servers(&h->pools, task_database(task_of(v)), false);
+    stream_flush(&h->turn);
+}
+
+/* Counts servers of all workers, those on their way between two as well. */
+static void
+empty(struct worker *w, struct visit *v)
+{
+    struct task *e = task_of(v);
+
+    close_idle(w, v);
+    for (struct pool *p = hall_of(w)->pools.first; p != NULL; p = p->next)
+        if (is_meant(e, p))
+            e->count += pool_count(p->shared);
+}
+
+static unsigned
+count_old(const struct ring *servers, unsigned epoch)
+{
+    unsigned n = 0;
+
+    ring_each (r, servers) {
+        const struct server *s = container_of(r, struct server, in_pool);
+
+        n += s->old || s->epoch != epoch;
+    }
+    return n;
+}
+
+static void
+find_old(struct worker *w, struct visit *v)
+{
+    struct task *e = task_of(v);
+
+    for (struct pool *p = hall_of(w)->pools.first; p != NULL; p = p->next) {
+        unsigned epoch = registry_epoch(e->app->registry, slice_str(p->name));
+
+        if (is_meant(e, p))
+            e->count += count_old(&p->used, epoch) + count_old(&p->idle, epoch);
+    }
+}
+
+static void
+kill_all(struct worker *w, struct visit *v)
+{
+    hall_kill(hall_of(w), task_database(task_of(v)));
+    stream_flush(&hall_of(w)->turn);
+}
+
+static void
+kill_client(struct worker *w, struct visit *v)
+{
+    struct task *e = task_of(v);
+
+    if (e->count == 0 && hall_kill_client(hall_of(w), e->command.id))
+        e->count++;
+    stream_flush(&hall_of(w)->turn);
+}
+
+/* ---- at home ---- */
+
+static void
+done(struct worker *w, struct visit *v)
+{
+    (void)w;
+    task_end(task_of(v), NULL);
+}
+
+static void
+end_cancelled(struct worker *w, struct visit *v)
+{
+    struct fault why;
+
+    (void)w;
+    fault_set(&why, "57014", "canceling statement due to user request");
+    task_end(task_of(v), &why);
+}
+
+/* False: E is over, with an error. */
+static bool
+names_database(struct task *e, const char *doing)
+{
+    struct slice name = task_database(e);
+
+    if (slice_is(name, "pgbouncer") || slice_is(name, "pgweir"))
+        task_refuse(e, "42501", "cannot %s admin db: %s", doing, e->command.name);
+    else if (conf_find_database(e->hall->setup.conf, name) == NULL)
+        task_refuse(e, "3D000", "no such database: %s", e->command.name);
+    else
+        return true;
+    return false;
+}
+
+static bool
+names_database_or_none(struct task *e, const char *doing)
+{
+    return e->command.name[0] == '\0' || names_database(e, doing);
+}
+
+static unsigned
+flags_of(const struct task *e)
+{
+    return registry_flags(e->app->registry, task_database(e));
+}
+
+static void
+set_flag(struct task *e, enum database_flag flag, bool on)
+{
+    registry_set_flag(e->app->registry, task_database(e), flag, on);
+}
+
+/* ---- PAUSE, WAIT_CLOSE: wait until nothing is left ---- */
+
+static void looked(struct worker *w, struct visit *v);
+
+static void
+look(struct task *e)
+{
+    e->count = 0;
+    task_visit(e, e->command.verb == ADMIN_PAUSE ? empty : find_old, looked);
+}
+
+static void
+look_again(struct timer *t)
+{
+    look(container_of(t, struct task, again));
+}
+
+static void
+give_up(struct task *e)
+{
+    if (e->command.verb == ADMIN_PAUSE)
+        set_flag(e, DATABASE_PAUSED, false);
+    task_visit(e, wake, end_cancelled);
+}
+
+static void
+looked(struct worker *w, struct visit *v)
+{
+    struct task *e = task_of(v);
+    bool resumed = e->command.verb == ADMIN_PAUSE && (flags_of(e) & DATABASE_PAUSED) == 0;
+
+    if (e->cancelled)
+        give_up(e);
+    else if (e->count == 0 || resumed || e->console == NULL)
+        task_end(e, NULL);
+    else
+        timer_start(w, &e->again, LOOK_AGAIN_US);
+}
+
+static void
+start_looking(struct task *e)
+{
+    timer_init(&e->again, look_again);
+    look(e);
+}
+
+void
+action_cancelled(struct task *e)
+{
+    if (e->command.verb != ADMIN_PAUSE && e->command.verb != ADMIN_WAIT_CLOSE)
+        return;
+    e->cancelled = true;
+    if (!timer_is_started(&e->again))
+        return;
+    timer_stop(&e->hall->worker, &e->again);
+    give_up(e);
+}
+
+void
+action_pause(struct task *e)
+{
+    if (!names_database_or_none(e, "pause"))
+        return;
+    if (e->command.name[0] == '\0' && (flags_of(e) & DATABASE_PAUSED) != 0) {
+        task_refuse(e, "55000", "already suspended/paused");
+        return;
+    }
+    set_flag(e, DATABASE_PAUSED, true);
+    start_looking(e);
+}
+
+void
+action_wait_close(struct task *e)
+{
+    if (names_database_or_none(e, "wait for"))
+        start_looking(e);
+}
+
+/* ---- the others ---- */
+
+/* Is some database paused by its own name? */
+static bool
+some_is_paused(const struct task *e)
+{
+    const struct conf *c = e->hall->setup.conf;
+
+    for (size_t i = 0; i < c->n_databases; i++)
+        if ((registry_flags(e->app->registry, slice_str(c->databases[i].name)) & DATABASE_PAUSED) != 0)
+            return true;
+    return false;
+}
+
+void
+action_resume(struct task *e)
+{
+    bool whole = e->command.name[0] == '\0';
+    bool everything = (registry_flags(e->app->registry, all) & DATABASE_PAUSED) != 0;
+
+    if (!names_database_or_none(e, "resume"))
+        return;
+    if (whole && !everything && !some_is_paused(e)) {
+        task_refuse(e, "55000", "pooler is not paused/suspended");
+        return;
+    }
+    if (!whole && (everything || (flags_of(e) & DATABASE_PAUSED) == 0)) {
+        task_refuse(e, "55000",
+                    everything ? "all databases are paused, not only %s" : "database %s is not paused",
+                    e->command.name);
+        return;
+    }
+    if (whole)
+        atomic_store(&e->app->suspended, false);
+    set_flag(e, DATABASE_PAUSED, false);
+    task_visit(e, wake, done);
+}
+
+/* No buffer of ours outlives a turn of a loop, so there is nothing to wait for. */
+void
+action_suspend(struct task *e)
+{
+    if ((flags_of(e) & DATABASE_PAUSED) != 0) {
+        task_refuse(e, "55000", "already suspended/paused");
+        return;
+    }
+    atomic_store(&e->app->suspended, true);
+    set_flag(e, DATABASE_PAUSED, true);
+    task_end(e, NULL);
+}
+
+void
+action_disable(struct task *e)
+{
+    if (!names_database(e, "disable"))
+        return;
+    set_flag(e, DATABASE_DISABLED, true);
+    task_end(e, NULL);
+}
+
+void
+action_enable(struct task *e)
+{
+    if (!names_database(e, "enable"))
+        return;
+    set_flag(e, DATABASE_DISABLED, false);
+    task_visit(e, wake, done);
+}
+
+void
+action_reconnect(struct task *e)
+{
+    if (!names_database_or_none(e, "reconnect"))
+        return;
+    registry_next_epoch(e->app->registry, task_database(e));
+    task_visit(e, close_idle, done);
+}
+
+/* As in PgBouncer, the database stays paused. */
+void
+action_kill(struct task *e)
+{
+    if (!names_database_or_none(e, "kill"))
+        return;
+    set_flag(e, DATABASE_PAUSED, true);
+    task_visit(e, kill_all, done);
+}
+
+static void
+client_killed(struct worker *w, struct visit *v)
+{
+    struct task *e = task_of(v);
+
+    (void)w;
+    if (e->count > 0)
+        task_end(e, NULL);
+    else
+        task_refuse(e, "42704", "client not found");
+}
+
+void
+action_kill_client(struct task *e)
+{
+    task_visit(e, kill_client, client_killed);
+}
+
+/* ---- USR1 and USR2, on the control thread ---- */
+
+static void
+close_all_idle(struct worker *w, struct visit *v)
+{
+    (void)v;
+    pools_close_servers(&hall_of(w)->pools, all, false);
+    stream_flush(&hall_of(w)->turn);
+}
+
+static void
+visit_freed(struct worker *w, struct visit *v)
+{
+    (void)w;
+    mem_free(v);
+}
+
+static void
+visit_halls(struct app *a, void (*at_each)(struct worker *w, struct visit *v))
+{
+    struct visit *v = mem_new(struct visit);
+
+    *v = (struct visit){
+        .from = &a->control, .workers = a->workers, .n = a->n_halls, .at_each = at_each, .home = visit_freed
+    };
+    visit_start(v);
+}
+
+void
+actions_pause_all(struct app *a)
+{
+    registry_set_flag(a->registry, all, DATABASE_PAUSED, true);
+    visit_halls(a, close_all_idle);
+}
+
+void
+actions_resume_all(struct app *a)
+{
+    atomic_store(&a->suspended, false);
+    registry_set_flag(a->registry, all, DATABASE_PAUSED, false);
+    visit_halls(a, wake);
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: ISC */
+/* From a loaded configuration to running halls, and back. On the control thread, which is the main one. */
+#include <unistd.h>
+
+#include "actions_private.h"
+#include "base/log.h"
+#include "base/random.h"
+
+#define HELPER_THREADS 2
+#define HELPER_JOBS    10000
+
+unsigned
+app_workers_wanted(const struct conf *c)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return c->general.workers > 0 ? (unsigned)c->general.workers : cores > 0 ? (unsigned)cores : 1;
+}
+
+static void
+make_halls(struct app *a)
+{
+    a->n_halls = app_workers_wanted(a->loaded.setup.conf);
+    a->halls = mem_zalloc(a->n_halls * sizeof(*a->halls));
+    a->workers = mem_zalloc(a->n_halls * sizeof(struct worker *));
+    for (unsigned i = 0; i < a->n_halls; i++) {
+        hall_init(&a->halls[i], i);
+        a->workers[i] = &a->halls[i].worker;
+    }
+}
+
+static unsigned
+only_open(int *to, const int *fds, unsigned n)
+{
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < n; i++)
+        if (fds[i] != -1)
+            to[kept++] = fds[i];
+    return kept;
+}
+
+void
+app_build(struct app *a, const struct listening *l)
+{
+    struct hall_shared shared;
+    int *fds = mem_alloc(l->n_each * sizeof(int));
+
+    worker_init(&a->control, WORKER_CONTROL);
+    console_init(&a->console);
+    atomic_init(&a->next_id, 1);
+    make_halls(a);
+    a->registry = registry_new(a->workers, a->n_halls);
+    a->helper = helper_new(HELPER_THREADS, HELPER_JOBS);
+    a->lookups = lookups_new(&a->control);
+    shared = (struct hall_shared){ .registry = a->registry,
+                                   .helper = a->helper,
+                                   .lookups = a->lookups,
+                                   .console = &a->console,
+                                   .next_id = &a->next_id,
+                                   .seed = random_u64() };
+    random_bytes(shared.mock_key, sizeof(shared.mock_key));
+    for (unsigned i = 0; i < a->n_halls; i++) {
+        hall_open(&a->halls[i], &shared, &a->loaded.setup);
+        hall_listen(&a->halls[i], fds, only_open(fds, l->fds + i * l->n_each, l->n_each));
+    }
+    mem_wipe(&shared, sizeof(shared));
+    mem_free(fds);
+}
+
+void
+app_run(struct app *a)
+{
+    signals_start(a);
+    stats_start(a);
+    watchdog_start(a);
+    for (unsigned i = 0; i < a->n_halls; i++)
+        worker_start(&a->halls[i].worker);
+    log_info("process up: pgweir " APP_VERSION ", %u workers", a->n_halls);
+    notify_say("READY=1");
+    worker_run(&a->control);
+    for (unsigned i = 0; i < a->n_halls; i++)
+        worker_join(&a->halls[i].worker);
+    log_info("process down");
+}
+
+void
+app_done(struct app *a)
+{
+    signals_stop(a);
+    for (unsigned i = 0; i < a->n_halls; i++)
+        hall_done(&a->halls[i]);
+    registry_free(a->registry);
+    worker_done(&a->control);
+    mem_free(a->halls);
+    mem_free(a->workers);
+}

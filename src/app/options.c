@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: ISC */
+/* The command line: PgBouncer's flags and ours. */
+#include "options_private.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "app_private.h"
+
+static const char help[] = "Usage: pgweir [OPTION]... FILE\n"
+                           "  -d, --daemon         run in the background (needs pidfile and logfile)\n"
+                           "  -q, --quiet          do not log to standard error\n"
+                           "  -v, --verbose        log more; may be repeated\n"
+                           "  -u, --user=USER      become USER after the sockets are open\n"
+                           "  -R, --reboot         take over from a running process: not supported yet\n"
+                           "      --check          check FILE and what it names, then exit\n"
+                           "      --connect        with --check: log in to the server of each database too\n"
+                           "      --dump-config    print the configuration as it was understood, then exit\n"
+                           "  -V, --version        print the version, then exit\n"
+                           "  -h, --help           print this, then exit\n";
+
+enum { LONG_CHECK = 256, LONG_CONNECT, LONG_DUMP };
+
+static int
+bad_usage(const char *what)
+{
+    if (what != NULL)
+        fprintf(stderr, "pgweir: %s\n", what);
+    fprintf(stderr, "Try \"pgweir --help\".\n");
+    return EXIT_USAGE;
+}
+
+static int
+take(struct options *o, int c)
+{
+    switch (c) {
+    case 'd':
+        o->daemon = true;
+        return -1;
+    case 'q':
+        o->quiet = true;
+        return -1;
+    case 'v':
+        o->verbose++;
+        return -1;
+    case 'u':
+        o->user = optarg;
+        return -1;
+    case LONG_CHECK:
+        o->check = true;
+        return -1;
+    case LONG_CONNECT:
+        o->connect = true;
+        return -1;
+    case LONG_DUMP:
+        o->dump = true;
+        return -1;
+    case 'R':
+        return bad_usage("-R is not supported yet");
+    case 'V':
+        printf("pgweir " APP_VERSION "\n");
+        return EXIT_ENDED;
+    case 'h':
+        fputs(help, stdout);
+        return EXIT_ENDED;
+    default:
+        return bad_usage(NULL);
+    }
+}
+
+int
+options_read(struct options *o, int argc, char **argv)
+{
+    static const struct option longs[] = { { "daemon", no_argument, NULL, 'd' },
+                                           { "quiet", no_argument, NULL, 'q' },
+                                           { "verbose", no_argument, NULL, 'v' },
+                                           { "user", required_argument, NULL, 'u' },
+                                           { "reboot", no_argument, NULL, 'R' },
+                                           { "check", no_argument, NULL, LONG_CHECK },
+                                           { "connect", no_argument, NULL, LONG_CONNECT },
+                                           { "dump-config", no_argument, NULL, LONG_DUMP },
+                                           { "version", no_argument, NULL, 'V' },
+                                           { "help", no_argument, NULL, 'h' },
+                                           { NULL, 0, NULL, 0 } };
+    int c, code;
+
+    *o = (struct options){ 0 };
+    while ((c = getopt_long(argc, argv, "dqvu:RVh", longs, NULL)) != -1)
+        if ((code = take(o, c)) != -1)
+            return code;
+    if (optind != argc - 1)
+        return bad_usage(optind == argc ? "which FILE?" : "one FILE only");
+    if (o->connect && !o->check)
+        return bad_usage("--connect goes with --check");
+    o->file = argv[optind];
+    return -1;
+}

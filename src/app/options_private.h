@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: ISC */
+/* The command line. */
+#ifndef APP_OPTIONS_PRIVATE_H
+#define APP_OPTIONS_PRIVATE_H
+
+#include <stdbool.h>
+
+struct options {
+    const char *file, *user;
+    unsigned verbose;
+    bool daemon, quiet, check, connect, dump;
+};
+
+/* -1: go on. Otherwise the exit code: everything was said. */
+int options_read(struct options *o, int argc, char **argv);
+
+#endif

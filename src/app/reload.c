@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: ISC */
+/* Publishing a configuration: everything is parsed and loaded first, then each hall takes
+ * it over on its own thread. On the control thread. */
+#include "actions_private.h"
+#include "base/log.h"
+#include "log_private.h"
+
+struct publication {
+    struct visit visit;
+    struct hall_setup setup; /* held */
+    struct task *task;       /* who waits for it, or NULL */
+};
+
+static void
+configure(struct worker *w, struct visit *v)
+{
+    struct hall *h = hall_of(w);
+
+    hall_configure(h, &container_of(v, struct publication, visit)->setup);
+    stream_flush(&h->turn);
+}
+
+static void
+drop(struct hall_setup *s)
+{
+    conf_drop(s->conf);
+    secrets_drop(s->secrets);
+    hba_drop(s->hba);
+    tls_context_drop(s->client_tls);
+    tls_context_drop(s->server_tls);
+}
+
+static void
+published(struct worker *w, struct visit *v)
+{
+    struct publication *p = container_of(v, struct publication, visit);
+
+    (void)w;
+    drop(&p->setup);
+    if (p->task != NULL)
+        task_home(p->task, task_arrive);
+    mem_free(p);
+}
+
+static void
+publish(struct app *a, struct task *e)
+{
+    struct publication *p = mem_new(struct publication);
+    const struct hall_setup *s = &a->loaded.setup;
+
+    p->setup = (struct hall_setup){
+        .conf = conf_hold(s->conf),
+        .secrets = secrets_hold(s->secrets),
+        .hba = s->hba == NULL ? NULL : hba_hold(s->hba),
+        .client_tls = tls_context_hold(s->client_tls),
+        .server_tls = tls_context_hold(s->server_tls),
+    };
+    p->task = e;
+    p->visit = (struct visit){
+        .from = &a->control, .workers = a->workers, .n = a->n_halls, .at_each = configure, .home = published
+    };
+    visit_start(&p->visit);
+}
+
+/* CONF is taken over. False with WHY, which is logged: nothing changed. */
+static bool
+take_over(struct app *a, struct conf *conf, enum loading how, struct task *e, struct fault *why)
+{
+    struct loaded next;
+    int log;
+
+    if (conf == NULL || !loaded_make(&next, conf, &a->loaded, how, why)) {
+        log_error("configuration refused, nothing is changed: %s", why->message);
+        return false;
+    }
+    if (!applog_open(&next.setup.conf->general, &log, why)) {
+        log_error("configuration refused, nothing is changed: %s", why->message);
+        loaded_done(&next);
+        return false;
+    }
+    applog_use(&next.setup.conf->general, log);
+    loaded_done(&a->loaded);
+    a->loaded = next;
+    publish(a, e);
+    return true;
+}
+
+bool
+reload_files(struct app *a, struct task *e, struct fault *why)
+{
+    bool ok;
+
+    notify_say("RELOADING=1");
+    ok = take_over(a, conf_load(a->loaded.setup.conf->file, why), LOAD_ALL, e, why);
+    if (ok)
+        log_info("configuration reloaded");
+    notify_say("READY=1");
+    return ok;
+}
+
+bool
+reload_set(struct app *a, struct slice key, struct slice value, struct task *e, struct fault *why)
+{
+    return take_over(a, conf_with(a->loaded.setup.conf, key, value, why), LOAD_CHANGED, e, why);
+}

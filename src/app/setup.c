@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: ISC */
+/* A configuration with all that it names. */
+#include "setup_private.h"
+
+#include <sys/stat.h>
+
+#include "base/mem.h"
+
+void
+loaded_done(struct loaded *l)
+{
+    conf_drop(l->setup.conf);
+    secrets_drop(l->setup.secrets);
+    hba_drop(l->setup.hba);
+    tls_context_drop(l->setup.client_tls);
+    tls_context_drop(l->setup.server_tls);
+    mem_free(l->client_mark);
+    mem_free(l->server_mark);
+    *l = (struct loaded){ 0 };
+}
+
+static bool
+load_secrets(struct loaded *l, const struct loaded *old, enum loading how, struct fault *why)
+{
+    const char *file = l->setup.conf->general.auth_file;
+
+    if (how == LOAD_CHANGED && strcmp(file, old->setup.conf->general.auth_file) == 0)
+        l->setup.secrets = secrets_hold(old->setup.secrets);
+    else
+        l->setup.secrets = file[0] == '\0' ? secrets_empty() : secrets_load(file, why);
+    return l->setup.secrets != NULL;
+}
+
+static bool
+load_hba(struct loaded *l, const struct loaded *old, enum loading how, struct fault *why)
+{
+    const struct conf_general *g = &l->setup.conf->general;
+
+    if (g->auth_type != CONF_AUTH_HBA)
+        return true;
+    if (how == LOAD_CHANGED && old->setup.hba != NULL &&
+        strcmp(g->auth_hba_file, old->setup.conf->general.auth_hba_file) == 0)
+        l->setup.hba = hba_hold(old->setup.hba);
+    else
+        l->setup.hba = hba_load(g->auth_hba_file, why);
+    return l->setup.hba != NULL;
+}
+
+/* Name a file so that a change of it gives another text. */
+static void
+mark_file(struct text *t, const char *file)
+{
+    struct stat st = { 0 };
+
+    if (file[0] != '\0' && stat(file, &st) == -1)
+        st.st_size = -1;
+    text_printf(t, "%s %llu %llu %lld %lld.%09ld %lld.%09ld\n", file, (unsigned long long)st.st_dev,
+                (unsigned long long)st.st_ino, (long long)st.st_size, (long long)st.st_mtim.tv_sec,
+                st.st_mtim.tv_nsec, (long long)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
+}
+
+static char *
+mark_of(const struct tls_files *f, int sslmode)
+{
+    struct text t = { 0 };
+
+    text_printf(&t, "%d %s %s %s\n", sslmode, f->protocols, f->ciphers, f->tls13_ciphers);
+    mark_file(&t, f->key_file);
+    mark_file(&t, f->cert_file);
+    mark_file(&t, f->ca_file);
+    return text_take(&t);
+}
+
+typedef struct tls_context *context_maker(const struct tls_files *f, bool verify, struct fault *why);
+
+struct side {
+    const struct tls_files *files;
+    int sslmode;
+    context_maker *make;
+    char *old_mark;
+    struct tls_context *old;
+};
+
+/* *OUT stays NULL without TLS. */
+static bool
+load_side(const struct side *s, struct tls_context **out, char **mark, struct fault *why)
+{
+    if (s->sslmode == CONF_SSL_DISABLE)
+        return true;
+    *mark = mark_of(s->files, s->sslmode);
+    if (s->old != NULL && s->old_mark != NULL && strcmp(s->old_mark, *mark) == 0)
+        *out = tls_context_hold(s->old);
+    else
+        *out = s->make(s->files, s->sslmode >= CONF_SSL_VERIFY_CA, why);
+    return *out != NULL;
+}
+
+static bool
+load_tls(struct loaded *l, const struct loaded *old, struct fault *why)
+{
+    const struct conf_general *g = &l->setup.conf->general;
+    const struct tls_files client = {
+        g->client_tls_key_file,  g->client_tls_cert_file, g->client_tls_ca_file,
+        g->client_tls_protocols, g->client_tls_ciphers,   g->client_tls13_ciphers
+    };
+    const struct tls_files server = {
+        g->server_tls_key_file,  g->server_tls_cert_file, g->server_tls_ca_file,
+        g->server_tls_protocols, g->server_tls_ciphers,   g->server_tls13_ciphers
+    };
+    const struct side to_client = { &client, g->client_tls_sslmode, tls_context_server,
+                                    old == NULL ? NULL : old->client_mark,
+                                    old == NULL ? NULL : old->setup.client_tls };
+    const struct side to_server = { &server, g->server_tls_sslmode, tls_context_client,
+                                    old == NULL ? NULL : old->server_mark,
+                                    old == NULL ? NULL : old->setup.server_tls };
+
+    return load_side(&to_client, &l->setup.client_tls, &l->client_mark, why) &&
+           load_side(&to_server, &l->setup.server_tls, &l->server_mark, why);
+}
+
+bool
+loaded_make(struct loaded *l, struct conf *conf, const struct loaded *old, enum loading how, struct fault *why)
+{
+    *l = (struct loaded){ .setup.conf = conf };
+    if (load_secrets(l, old, how, why) && load_hba(l, old, how, why) && load_tls(l, old, why))
+        return true;
+    loaded_done(l);
+    return false;
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: ISC */
+/* SHOW: which rows each view has. A view without a row here is an empty one. */
+#include "views_private.h"
+
+static const struct {
+    view_each *each;
+    view_home *home;
+} views[ADMIN_NVIEWS] = {
+    [ADMIN_VIEW_CLIENTS] = { clients_each, NULL },
+    [ADMIN_VIEW_SERVERS] = { servers_each, NULL },
+    [ADMIN_VIEW_SOCKETS] = { sockets_each, NULL },
+    [ADMIN_VIEW_ACTIVE_SOCKETS] = { active_sockets_each, NULL },
+    [ADMIN_VIEW_PINS] = { pins_each, NULL },
+    [ADMIN_VIEW_PREPARED] = { prepared_each, NULL },
+    [ADMIN_VIEW_POOLS] = { pools_each, pools_home },
+    [ADMIN_VIEW_DATABASES] = { databases_each, databases_home },
+    [ADMIN_VIEW_USERS] = { NULL, users_home },
+    [ADMIN_VIEW_LISTS] = { lists_each, lists_home },
+    [ADMIN_VIEW_STATS] = { stats_each, stats_home },
+    [ADMIN_VIEW_STATS_TOTALS] = { stats_each, stats_totals_home },
+    [ADMIN_VIEW_STATS_AVERAGES] = { stats_each, stats_averages_home },
+    [ADMIN_VIEW_TOTALS] = { stats_each, totals_home },
+    [ADMIN_VIEW_CONFIG] = { NULL, config_home },
+    [ADMIN_VIEW_VERSION] = { NULL, version_home },
+    [ADMIN_VIEW_STATE] = { NULL, state_home },
+    [ADMIN_VIEW_MEM] = { mem_each, mem_home },
+};
+
+static void
+at_each(struct worker *w, struct visit *v)
+{
+    struct task *e = task_of(v);
+
+    views[e->command.view].each(hall_of(w), e);
+}
+
+static void
+finish(struct task *e)
+{
+    if (views[e->command.view].home != NULL)
+        views[e->command.view].home(e);
+    task_end(e, NULL);
+}
+
+static void
+home(struct worker *w, struct visit *v)
+{
+    (void)w;
+    finish(task_of(v));
+}
+
+void
+action_show(struct task *e)
+{
+    admin_table_init(&e->table, &e->command, &e->out);
+    admin_table_head(&e->table);
+    if (views[e->command.view].each != NULL)
+        task_visit(e, at_each, home);
+    else
+        finish(e);
+}
+
+const char *
+view_pool_mode(int mode)
+{
+    static const char *const names[] = { "session", "transaction", "statement" };
+
+    return mode >= 0 && mode < 3 ? names[mode] : NULL;
+}

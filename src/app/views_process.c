@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: ISC */
+/* CONFIG, VERSION, STATE, MEM. */
+#include "views_private.h"
+
+static void
+put_pair(struct task *e, const char *key, const char *value)
+{
+    admin_put_str(&e->table, key);
+    admin_put_str(&e->table, value);
+    admin_row_end(&e->table);
+}
+
+static const char *
+default_of(const struct conf_option *o, bool compat)
+{
+    return compat && o->compat_initial != NULL ? o->compat_initial : o->initial;
+}
+
+void
+config_home(struct task *e)
+{
+    const struct conf_general *g = &e->hall->setup.conf->general;
+    struct text value = { 0 };
+
+    for (const struct conf_option *o = conf_general_options(); o->name != NULL; o++) {
+        text_clear(&value);
+        conf_print(o, g, &value);
+        admin_put_str(&e->table, o->name);
+        admin_put_str(&e->table, text_str(&value));
+        admin_put_str(&e->table, default_of(o, g->compat == CONF_COMPAT_PGBOUNCER));
+        admin_put_str(&e->table, o->when == CONF_RELOAD ? "yes" : "no");
+        admin_row_end(&e->table);
+    }
+    text_done(&value);
+}
+
+void
+version_home(struct task *e)
+{
+    admin_put_str(&e->table, console_version(e->by_pgbouncer));
+    admin_row_end(&e->table);
+}
+
+static const char *
+yes(bool truth)
+{
+    return truth ? "yes" : "no";
+}
+
+void
+state_home(struct task *e)
+{
+    bool suspended = atomic_load(&e->app->suspended);
+    bool paused = (registry_flags(e->app->registry, slice_of(NULL, 0)) & DATABASE_PAUSED) != 0;
+
+    put_pair(e, "active", yes(!paused));
+    put_pair(e, "paused", yes(paused && !suspended));
+    put_pair(e, "suspended", yes(suspended));
+}
+
+/* ---- MEM: objects in use, and the bytes they take ---- */
+
+enum { MEM_SESSIONS, MEM_SERVERS, MEM_POOLS, MEM_BUFFERS, MEM_BUFFER_BYTES };
+
+static void
+count_buffers(struct task *e, const struct stream *s)
+{
+    size_t bytes = stream_memory(s);
+
+    e->gather.n[MEM_BUFFERS] += bytes > 0;
+    e->gather.n[MEM_BUFFER_BYTES] += (int64_t)bytes;
+}
+
+void
+mem_each(struct hall *h, struct task *e)
+{
+    ring_each (r, &h->sessions) {
+        e->gather.n[MEM_SESSIONS]++;
+        count_buffers(e, &container_of(r, struct session, in_hall)->client);
+    }
+    for (const struct pool *p = h->pools.first; p != NULL; p = p->next) {
+        e->gather.n[MEM_POOLS]++;
+        e->gather.n[MEM_SERVERS] += p->n_idle + p->n_used + p->n_connecting;
+        ring_each (r, &p->used)
+            count_buffers(e, &container_of(r, struct server, in_pool)->stream);
+    }
+}
+
+static void
+put_mem(struct task *e, const char *name, size_t size, int64_t used, int64_t bytes)
+{
+    struct admin_table *t = &e->table;
+
+    admin_put_str(t, name);
+    admin_put_int(t, (int64_t)size);
+    admin_put_int(t, used);
+    admin_put_int(t, 0); /* nothing is kept for later */
+    admin_put_int(t, bytes);
+    admin_row_end(t);
+}
+
+void
+mem_home(struct task *e)
+{
+    const int64_t *n = e->gather.n;
+
+    put_mem(e, "client", sizeof(struct session), n[MEM_SESSIONS],
+            n[MEM_SESSIONS] * (int64_t)sizeof(struct session));
+    put_mem(e, "server", sizeof(struct server), n[MEM_SERVERS],
+            n[MEM_SERVERS] * (int64_t)sizeof(struct server));
+    put_mem(e, "pool", sizeof(struct pool), n[MEM_POOLS], n[MEM_POOLS] * (int64_t)sizeof(struct pool));
+    put_mem(e, "iobuf", STREAM_RECV, n[MEM_BUFFERS], n[MEM_BUFFER_BYTES]);
+}

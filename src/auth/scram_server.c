@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: ISC */
+/* SCRAM-SHA-256 with us as the server. A doomed exchange does the same work as a
+ * real one: the only question asked of "doomed" is the last. Pure; any thread. */
+#include <assert.h>
+
+#include "base/mem.h"
+#include "crypto_private.h"
+#include "scram_private.h"
+
+/* "n,," or "y,,": no channel binding, no other identity. */
+static bool
+take_gs2_header(struct scram_server *s, struct slice *rest, struct fault *why)
+{
+    uint8_t flag = rest->data[0];
+
+    if (flag == 'p')
+        return fault_set(why, "08P01", "the client asks for SCRAM channel binding, which was not offered");
+    if ((flag != 'n' && flag != 'y') || rest->len < 2 || rest->data[1] != ',')
+        return fault_set(why, "08P01", "malformed SCRAM message: bad channel-binding flag");
+    if (rest->len > 2 && rest->data[2] == 'a')
+        return fault_set(why, "0A000",
+                         "the client asks for a SCRAM authorization identity, which is not supported");
+    if (rest->len < 3 || rest->data[2] != ',')
+        return fault_set(why, "08P01", "malformed SCRAM message: comma expected");
+    memcpy(s->gs2_header, rest->data, 3);
+    s->gs2_header[3] = '\0';
+    *rest = slice_tail(*rest, 3);
+    return true;
+}
+
+/* client-first-message-bare; NONCE is the client's part. */
+static bool
+read_bare(struct slice bare, struct slice *nonce, struct fault *why)
+{
+    struct slice value;
+    char name;
+
+    if (bare.len > 0 && bare.data[0] == 'm')
+        return fault_set(why, "0A000", "the client requires a SCRAM extension, which is not supported");
+    if (!scram_take(&bare, 'n', &value) || !scram_take(&bare, 'r', nonce))
+        return fault_set(why, "08P01", "malformed SCRAM message: user name and nonce expected");
+    if (!scram_is_printable(*nonce))
+        return fault_set(why, "08P01", "malformed SCRAM message: non-printable characters in the nonce");
+    while (bare.len > 0)
+        if (!scram_take_any(&bare, &name, &value))
+            return fault_set(why, "08P01", "malformed SCRAM message: bad attribute");
+    return true;
+}
+
+/* The client's nonce and ours, in base64. */
+static bool
+join_nonces(struct scram_server *s, struct slice theirs, const uint8_t ours[SCRAM_NONCE_LEN], struct fault *why)
+{
+    struct text nonce = { 0 };
+    bool fits;
+
+    text_add(&nonce, theirs);
+    crypto_base64_add(&nonce, ours, SCRAM_NONCE_LEN);
+    fits = nonce.len < sizeof(s->nonce);
+    if (fits)
+        memcpy(s->nonce, nonce.data, nonce.len + 1);
+    else
+        fault_set(why, "08P01", "malformed SCRAM message: a nonce of %zu bytes is too long", theirs.len);
+    text_done(&nonce);
+    return fits;
+}
+
+bool
+scram_server_first(struct scram_server *s, struct slice initial, const uint8_t nonce[SCRAM_NONCE_LEN],
+                   struct text *out, struct fault *why)
+{
+    struct text answer = { 0 };
+    struct slice theirs;
+
+    if (s->step != SCRAM_START)
+        return fault_set(why, "08P01", "SCRAM messages are out of order");
+    s->step = SCRAM_DONE;
+    if (!scram_is_message(initial, why) || !take_gs2_header(s, &initial, why) ||
+        !read_bare(initial, &theirs, why) || !join_nonces(s, theirs, nonce, why))
+        return false;
+    memcpy(s->client_first_bare, initial.data, initial.len);
+    s->client_first_bare[initial.len] = '\0';
+    text_printf(&answer, "r=%s,s=", s->nonce);
+    crypto_base64_add(&answer, s->secret.salt, s->secret.salt_len);
+    text_printf(&answer, ",i=%u", (unsigned)s->secret.iterations);
+    assert(answer.len < sizeof(s->server_first)); /* 512 + 88 + 10 and a few */
+    memcpy(s->server_first, answer.data, answer.len + 1);
+    text_add(out, text_slice(&answer));
+    text_done(&answer);
+    s->step = SCRAM_ASKED;
+    return true;
+}
+
+/* Does c= repeat the header of the first message? */
+static bool
+is_same_header(const struct scram_server *s, struct slice binding)
+{
+    struct text expected = { 0 };
+    bool same;
+
+    crypto_base64_add(&expected, (const uint8_t *)s->gs2_header, strlen(s->gs2_header));
+    same = slice_equal(binding, text_slice(&expected));
+    text_done(&expected);
+    return same;
+}
+
+/* c=, r=, extensions, p= at the very end. */
+static bool
+read_final(const struct scram_server *s, struct slice message, struct scram_dialog *d,
+           uint8_t proof[SCRAM_KEY_LEN], struct fault *why)
+{
+    struct slice rest = message, value, before;
+    size_t len;
+    char name;
+
+    if (!scram_take(&rest, 'c', &value) || !is_same_header(s, value))
+        return fault_set(why, "08P01", "malformed SCRAM message: unexpected channel-binding attribute");
+    if (!scram_take(&rest, 'r', &value) || !slice_is(value, s->nonce))
+        return fault_set(why, "08P01", "invalid SCRAM response: the nonce does not match");
+    do {
+        before = rest;
+        if (!scram_take_any(&rest, &name, &value))
+            return fault_set(why, "08P01", "malformed SCRAM message: the proof is missing");
+    } while (name != 'p');
+    if (rest.len > 0 || !crypto_base64_decode(value, proof, SCRAM_KEY_LEN, &len) || len != SCRAM_KEY_LEN)
+        return fault_set(why, "08P01", "malformed SCRAM message: malformed proof");
+    d->client_first_bare = s->client_first_bare;
+    d->server_first = s->server_first;
+    d->client_final_without_proof = slice_head(message, message.len - before.len - 1);
+    return true;
+}
+
+/* Recovers the client's key from PROOF; true when it is the one whose hash we keep. */
+static bool
+is_proven(const struct scram_server *s, const struct scram_dialog *d, const uint8_t proof[SCRAM_KEY_LEN],
+          uint8_t client_key[SCRAM_KEY_LEN])
+{
+    uint8_t signature[SCRAM_KEY_LEN], hash[SCRAM_KEY_LEN];
+
+    scram_sign(d, s->secret.stored_key, signature);
+    for (size_t i = 0; i < SCRAM_KEY_LEN; i++)
+        client_key[i] = proof[i] ^ signature[i];
+    crypto_sha256(client_key, SCRAM_KEY_LEN, hash);
+    return crypto_same(hash, s->secret.stored_key, SCRAM_KEY_LEN) && !s->doomed;
+}
+
+bool
+scram_server_final(struct scram_server *s, struct slice message, struct text *out, struct fault *why)
+{
+    uint8_t proof[SCRAM_KEY_LEN], client_key[SCRAM_KEY_LEN], signature[SCRAM_KEY_LEN];
+    struct scram_dialog d;
+    bool proven;
+
+    if (s->step != SCRAM_ASKED)
+        return fault_set(why, "08P01", "SCRAM messages are out of order");
+    s->step = SCRAM_DONE;
+    if (!scram_is_message(message, why) || !read_final(s, message, &d, proof, why))
+        return false;
+    proven = is_proven(s, &d, proof, client_key);
+    if (proven) {
+        memcpy(s->client_key, client_key, SCRAM_KEY_LEN);
+        scram_sign(&d, s->secret.server_key, signature);
+        text_add_str(out, "v=");
+        crypto_base64_add(out, signature, SCRAM_KEY_LEN);
+    }
+    mem_wipe(client_key, sizeof(client_key));
+    return proven || fault_set(why, "28P01", "password authentication failed");
+}

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: ISC */
+/* From what the files say to a checked configuration: defaults first, then each entry in order. */
+#include <limits.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "check_private.h"
+#include "conf/conf.h"
+#include "scan_private.h"
+#include "snapshot_private.h"
+#include "source_private.h"
+
+#define MAX_PASSWORD 65530
+
+struct loading {
+    struct conf *c;
+    const struct conf_source *source;
+    struct conf_where where[N_CONF_GENERAL];
+    struct text scratch, value; /* reused from entry to entry */
+    struct fault *why;
+};
+
+static bool
+unknown_key(struct loading *l, const struct conf_option *rows, enum conf_section section, struct slice key)
+{
+    const char *nearest = conf_option_nearest(rows, key);
+    int len = key.len > 64 ? 64 : (int)key.len;
+    const char *name = (const char *)key.data;
+
+    if (conf_is_ignored(section, key))
+        return fault_set(l->why, "F0000", "pgweir has no use for PgBouncer's %.*s; take it out", len, name);
+    if (nearest == NULL)
+        return fault_set(l->why, "F0000", "unknown option %.*s", len, name);
+    return fault_set(l->why, "F0000", "unknown option %.*s; did you mean %s?", len, name, nearest);
+}
+
+/* The row for KEY. NULL: a fault, or (with SKIP) a key of PgBouncer that was warned of. */
+static const struct conf_option *
+row_of(struct loading *l, const struct conf_option *rows, const struct conf_entry *e, struct slice key,
+       bool *skip)
+{
+    const struct conf_option *o = conf_option_find(rows, key);
+
+    *skip = o == NULL && l->source->has_pgbouncer && conf_is_ignored(e->section, key);
+    if (*skip)
+        log_warning("%s:%d: %.*s is ignored: pgweir has no use for it", e->file, e->line, (int)key.len,
+                    (const char *)key.data);
+    else if (o == NULL)
+        unknown_key(l, rows, e->section, key);
+    return o;
+}
+
+static bool
+on_general(struct loading *l, const struct conf_entry *e)
+{
+    bool skip;
+    const struct conf_option *rows = conf_general_options();
+    const struct conf_option *o = row_of(l, rows, e, slice_str(e->key), &skip);
+
+    if (o == NULL)
+        return skip;
+    scan_unquote(e->value, &l->scratch);
+    l->where[o - rows] = (struct conf_where){ e->file, e->line };
+    return scan_expand(text_slice(&l->scratch), &l->value, l->why) &&
+           conf_section_set(o, &l->c->general, text_slice(&l->value), l->why);
+}
+
+/* Set fields of SECTION from a list like a connection string. */
+static bool
+on_list(struct loading *l, const struct conf_entry *e, const struct conf_option *rows, void *section)
+{
+    struct slice rest = e->value, key;
+    enum scan_answer answer;
+
+    while ((answer = scan_pair(&rest, &key, &l->scratch, l->why)) == SCAN_PAIR) {
+        bool skip;
+        const struct conf_option *o = row_of(l, rows, e, key, &skip);
+
+        if (o == NULL && !skip)
+            return false;
+        if (o == NULL)
+            continue;
+        if (!scan_expand(text_slice(&l->scratch), &l->value, l->why) ||
+            !conf_section_set(o, section, text_slice(&l->value), l->why))
+            return false;
+    }
+    return answer == SCAN_END;
+}
+
+/* password_file: its first line becomes the password. */
+static bool
+read_password(struct conf_database *d, struct fault *why)
+{
+    size_t len;
+    char *text;
+
+    if (d->password_file[0] == '\0')
+        return true;
+    if (d->password[0] != '\0')
+        return fault_set(why, "F0000", "password and password_file exclude each other");
+    text = source_read(d->password_file, MAX_PASSWORD, &len, why);
+    if (text == NULL)
+        return false;
+    text[strcspn(text, "\r\n")] = '\0';
+    mem_free(d->password);
+    d->password = mem_strdup(text);
+    mem_wipe(text, len);
+    mem_free(text);
+    return d->password[0] != '\0' || fault_set(why, "F0000", "%s has no password", d->password_file);
+}
+
+/* ARRAY of N rows, with room for one more; doubles at powers of two. */
+static void *
+grown(void *array, size_t n, size_t size)
+{
+    return (n & (n - 1)) == 0 ? mem_realloc(array, (n == 0 ? 1 : n * 2) * size) : array;
+}
+
+/* A later line replaces an earlier one of the same name. */
+static bool
+on_database(struct loading *l, const struct conf_entry *e)
+{
+    struct conf *c = l->c;
+    struct conf_database d = { .name = mem_strdup(e->key), .file = mem_strdup(e->file), .line = e->line };
+    size_t at;
+
+    conf_section_init(conf_database_options(), &d, false);
+    if (!on_list(l, e, conf_database_options(), &d) || !read_password(&d, l->why)) {
+        snapshot_done_database(&d);
+        return false;
+    }
+    at = names_find(&c->own->databases, names_rows(c->databases), slice_str(e->key));
+    if (at != NAMES_NONE) {
+        snapshot_done_database(&c->databases[at]);
+        c->databases[at] = d;
+        return true;
+    }
+    c->databases = grown(c->databases, c->n_databases, sizeof(d));
+    c->databases[c->n_databases] = d;
+    names_add(&c->own->databases, names_rows(c->databases), c->n_databases++);
+    return true;
+}
+
+static bool
+on_user(struct loading *l, const struct conf_entry *e)
+{
+    struct conf *c = l->c;
+    struct conf_user u = { .name = mem_strdup(e->key), .file = mem_strdup(e->file), .line = e->line };
+    size_t at;
+
+    conf_section_init(conf_user_options(), &u, false);
+    if (!on_list(l, e, conf_user_options(), &u)) {
+        snapshot_done_user(&u);
+        return false;
+    }
+    at = names_find(&c->own->users, names_rows(c->users), slice_str(e->key));
+    if (at != NAMES_NONE) {
+        snapshot_done_user(&c->users[at]);
+        c->users[at] = u;
+        return true;
+    }
+    c->users = grown(c->users, c->n_users, sizeof(u));
+    c->users[c->n_users] = u;
+    names_add(&c->own->users, names_rows(c->users), c->n_users++);
+    return true;
+}
+
+static bool
+on_entry(struct loading *l, const struct conf_entry *e)
+{
+    switch (e->section) {
+    case CONF_GENERAL:
+        return on_general(l, e);
+    case CONF_DATABASES:
+        return on_database(l, e);
+    case CONF_USERS:
+        return on_user(l, e);
+    default:
+        break;
+    }
+    if (!l->source->has_pgbouncer)
+        return fault_set(l->why, "F0000", "[peers] belongs to PgBouncer; pgweir needs no peers");
+    log_warning("%s:%d: peer %s is ignored: pgweir needs no peers", e->file, e->line, e->key);
+    return true;
+}
+
+/* Whose defaults: the section's name says, and the last line that sets the option compat overrules it. */
+static bool
+wants_compat(struct loading *l)
+{
+    bool compat = l->source->has_pgbouncer;
+
+    for (size_t i = 0; i < l->source->n_entries; i++) {
+        const struct conf_entry *e = &l->source->entries[i];
+
+        if (e->section != CONF_GENERAL || strcmp(e->key, "compat") != 0)
+            continue;
+        scan_unquote(e->value, &l->scratch);
+        if (scan_expand(text_slice(&l->scratch), &l->value, NULL))
+            compat = slice_is_nocase(text_slice(&l->value), "pgbouncer");
+    }
+    return compat;
+}
+
+static char *
+absolute(const char *file)
+{
+    char *real = realpath(file, NULL);
+    char folder[PATH_MAX];
+
+    if (real != NULL)
+        return real;
+    if (file[0] == '/' || getcwd(folder, sizeof(folder)) == NULL)
+        return mem_strdup(file);
+    return mem_printf("%s/%s", folder, file);
+}
+
+static bool
+build(struct loading *l)
+{
+    conf_section_init(conf_general_options(), &l->c->general, wants_compat(l));
+    for (size_t i = 0; i < l->source->n_entries; i++) {
+        const struct conf_entry *e = &l->source->entries[i];
+
+        if (!on_entry(l, e))
+            return fault_prefix(l->why, "%s:%d", e->file, e->line);
+    }
+    return conf_check(l->c, l->where, l->why);
+}
+
+struct conf *
+conf_parse(struct slice text, const char *file, struct fault *why)
+{
+    struct conf_source source = { 0 };
+    struct loading l = { .source = &source, .why = why };
+
+    if (source_scan(&source, text, file, why)) {
+        l.c = snapshot_new();
+        l.c->file = absolute(file);
+        if (!build(&l)) {
+            conf_drop(l.c);
+            l.c = NULL;
+        }
+    }
+    text_done(&l.scratch);
+    text_done(&l.value);
+    source_done(&source);
+    return l.c;
+}
+
+struct conf *
+conf_load(const char *file, struct fault *why)
+{
+    struct conf *c = NULL;
+    size_t len;
+    char *text = source_read(file, SOURCE_MAX_BYTES, &len, why);
+
+    if (text != NULL)
+        c = conf_parse(slice_of(text, len), file, why);
+    mem_free(text);
+    return c;
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: ISC */
+/* Cancel keys: random, of our own, known to the hall that made them. A request may
+ * arrive on any worker, so it visits every hall; the session it fits is asked to stop what it does now. */
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+#undef HASH_FUNCTION
+#define HASH_FUNCTION(key, len, out) ((out) = (unsigned)XXH3_64bits((key), (len)))
+#include <uthash.h>
+
+#include "session_private.h"
+
+#define KEY_LEN_32  32 /* protocol 3.2 */
+#define KEY_LEN_OLD 4
+
+struct cancel_key {
+    uint32_t pid;
+    uint8_t secret[KEY_LEN_32];
+    uint8_t len;
+    struct session *session;
+    UT_hash_handle hh; /* by pid */
+};
+
+void
+cancel_register(struct session *s, uint16_t minor)
+{
+    struct cancel_key *k = mem_new(struct cancel_key), *other;
+
+    k->len = minor >= 2 ? KEY_LEN_32 : KEY_LEN_OLD;
+    k->session = s;
+    do {
+        hall_random(s->hall, &k->pid, sizeof(k->pid));
+        k->pid = (k->pid & 0x7fffffff) | 1;
+        HASH_FIND(hh, s->hall->cancel_keys, &k->pid, sizeof(k->pid), other);
+    } while (other != NULL);
+    hall_random(s->hall, k->secret, sizeof(k->secret));
+    HASH_ADD(hh, s->hall->cancel_keys, pid, sizeof(k->pid), k);
+    s->key = k;
+}
+
+void
+cancel_unregister(struct session *s)
+{
+    struct cancel_key *k = s->key;
+
+    if (k == NULL)
+        return;
+    HASH_DEL(s->hall->cancel_keys, k);
+    mem_free(k);
+    s->key = NULL;
+}
+
+void
+cancel_done(struct hall *h)
+{
+    HASH_CLEAR(hh, h->cancel_keys);
+}
+
+void
+cancel_put_key(const struct session *s, struct text *t)
+{
+    size_t start = wire_begin(t, 'K');
+
+    wire_put_u32(t, s->key->pid);
+    wire_put_bytes(t, slice_of(s->key->secret, s->key->len));
+    wire_end(t, start, 'K');
+}
+
+/* ---- a request on its way ---- */
+
+struct request {
+    struct visit visit;
+    struct worker **workers;
+    uint32_t pid;
+    uint8_t key[STARTUP_MAX_KEY];
+    size_t len;
+};
+
+static bool
+fits(const struct cancel_key *k, const struct request *r)
+{
+    uint8_t difference = 0;
+
+    if (k->len != r->len)
+        return false;
+    for (size_t i = 0; i < r->len; i++)
+        difference |= k->secret[i] ^ r->key[i];
+    return difference == 0;
+}
+
+static void
+stop(struct session *s)
+{
+    int64_t timeout = s->hall->setup.conf->general.cancel_wait_timeout;
+
+    if (s->state == SESSION_WAITING) {
+        pool_stop_waiting(s->pool, &s->waiter);
+        s->cancelled = true;
+        session_move_to(s, SESSION_READY);
+        stream_again(&s->client);
+        stream_flush(s->client.turn);
+        return;
+    }
+    if (s->state == SESSION_CONSOLE && s->console->busy)
+        s->hall->console->cancel(s->console);
+    else if (s->server != NULL && (s->state == SESSION_TUNNEL || !pending_is_empty(s)))
+        server_cancel(s->server, timeout);
+}
+
+static void
+at_hall(struct worker *w, struct visit *v)
+{
+    struct request *r = container_of(v, struct request, visit);
+    struct hall *h = hall_of(w);
+    struct cancel_key *k;
+
+    HASH_FIND(hh, h->cancel_keys, &r->pid, sizeof(r->pid), k);
+    if (k != NULL && fits(k, r))
+        stop(k->session);
+}
+
+static void
+home(struct worker *w, struct visit *v)
+{
+    struct request *r = container_of(v, struct request, visit);
+
+    (void)w;
+    mem_free(r->workers);
+    mem_free(r);
+}
+
+void
+cancel_request(struct hall *h, uint32_t pid, struct slice key)
+{
+    struct request *r = mem_new(struct request);
+    unsigned n = registry_n_workers(h->registry);
+
+    r->workers = mem_alloc(n * sizeof(struct worker *));
+    for (unsigned i = 0; i < n; i++)
+        r->workers[i] = registry_worker(h->registry, i);
+    r->visit =
+        (struct visit){ .from = &h->worker, .workers = r->workers, .n = n, .at_each = at_hall, .home = home };
+    r->pid = pid;
+    r->len = key.len;
+    memcpy(r->key, key.data, key.len);
+    visit_start(&r->visit);
+}

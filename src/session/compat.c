@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: ISC */
+/* With compat = pgbouncer clients and logs get the texts that PgBouncer's users match. Keeps nothing; leaves
+ * the texts to compat_errors.def. */
+#include <stdio.h>
+#include <string.h>
+
+#include "login_private.h"
+
+enum when { WHEN_ANY, WHEN_LOGIN, WHEN_SASL };
+
+static const struct {
+    enum when when;
+    const char *sqlstate, *message, *detail, *theirs;
+} rows[] = {
+#define COMPAT(when, sqlstate, message, detail, theirs) { WHEN_##when, sqlstate, message, detail, theirs },
+#include "compat_errors.def"
+#undef COMPAT
+};
+
+static bool
+is_now(const struct session *s, enum when when)
+{
+    if (when == WHEN_ANY)
+        return true;
+    return s->state == SESSION_LOGIN &&
+           (when == WHEN_LOGIN || (s->login != NULL && s->login->method == HBA_SCRAM));
+}
+
+/* Whether TEXT is PATTERN; *STAR is what the star stands for. */
+static bool
+fits(const char *pattern, const char *text, struct slice *star)
+{
+    const char *at = strchr(pattern, '*');
+    struct slice t = slice_str(text);
+    size_t head, tail;
+
+    *star = slice_of(text, 0);
+    if (at == NULL)
+        return strcmp(pattern, text) == 0;
+    head = (size_t)(at - pattern);
+    tail = strlen(at + 1);
+    if (t.len < head + tail || memcmp(text, pattern, head) != 0 || strcmp(text + t.len - tail, at + 1) != 0)
+        return false;
+    *star = slice_of(text + head, t.len - head - tail);
+    return true;
+}
+
+static void
+fill(struct fault *out, const char *theirs, struct slice star)
+{
+    const char *at = strchr(theirs, '*');
+    int head = at == NULL ? (int)strlen(theirs) : (int)(at - theirs);
+
+    memcpy(out->sqlstate, "08P01", sizeof("08P01"));
+    snprintf(out->message, sizeof(out->message), "%.*s%.*s%s", head, theirs, at == NULL ? 0 : (int)star.len,
+             (const char *)star.data, at == NULL ? "" : at + 1);
+}
+
+const struct fault *
+compat_fault(const struct session *s, const struct fault *why, struct fault *theirs)
+{
+    struct slice star, any;
+
+    if (why == NULL || s->hall->setup.conf->general.compat != CONF_COMPAT_PGBOUNCER)
+        return why;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        if (strcmp(rows[i].sqlstate, why->sqlstate) == 0 && is_now(s, rows[i].when) &&
+            fits(rows[i].message, why->message, &star) &&
+            (rows[i].detail[0] == '\0' || fits(rows[i].detail, why->detail, &any))) {
+            *theirs = *why;
+            fill(theirs, rows[i].theirs, star);
+            return theirs;
+        }
+    return why;
+}

@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: ISC */
+/* The extended protocol: named statements are known to servers by what they are
+ * ("pgweir_" and a hash), to clients by the names they chose. A missing Parse goes out in
+ * the same write as the message that needs it. */
+#include "base/mem.h"
+#include "session_private.h"
+
+#define NAMES_MAX  4096 /* bytes of portal and statement names at the start of a Bind */
+#define MOST_BOUND 16
+
+static unsigned
+most_prepared(const struct session *s)
+{
+    return (unsigned)s->hall->setup.conf->general.max_prepared_statements;
+}
+
+/* ---- portals whose statement leaves something behind ---- */
+
+struct bound {
+    unsigned n;
+    struct {
+        char *portal;
+        const struct facts *facts;
+    } at[MOST_BOUND];
+};
+
+void
+bound_clear(struct session *s)
+{
+    if (s->bound == NULL)
+        return;
+    for (unsigned i = 0; i < s->bound->n; i++) {
+        facts_drop(s->bound->at[i].facts);
+        mem_free(s->bound->at[i].portal);
+    }
+    mem_free(s->bound);
+    s->bound = NULL;
+}
+
+static int
+bound_find(const struct session *s, struct slice portal)
+{
+    for (unsigned i = 0; s->bound != NULL && i < s->bound->n; i++)
+        if (slice_is(portal, s->bound->at[i].portal))
+            return (int)i;
+    return -1;
+}
+
+static void
+bound_set(struct session *s, struct slice portal, const struct facts *f)
+{
+    int i = bound_find(s, portal);
+
+    if (i >= 0) {
+        facts_drop(s->bound->at[i].facts);
+        mem_free(s->bound->at[i].portal);
+        s->bound->at[i] = s->bound->at[--s->bound->n];
+    }
+    if (f == NULL || f->n_effects == 0)
+        return;
+    if (s->bound == NULL)
+        s->bound = mem_new(struct bound);
+    if (s->bound->n == MOST_BOUND)
+        return;
+    s->bound->at[s->bound->n].portal = slice_dup(portal);
+    s->bound->at[s->bound->n++].facts = facts_hold(f);
+}
+
+/* ---- sending ---- */
+
+/* M with the name of OLD bytes at OFFSET replaced by the server's name of ST. */
+static void
+put_renamed(struct session *s, const struct taken *m, size_t offset, size_t old, const struct statement *st)
+{
+    struct text *t = session_scratch(s);
+
+    wire_put_u8(t, m->frame.type);
+    wire_put_u32(t, m->frame.len - 1 - (uint32_t)old + st->name_len);
+    wire_put_bytes(t, slice_tail(slice_head(m->bytes, offset), WIRE_HEADER));
+    wire_put_string(t, slice_of(st->name, st->name_len));
+    stream_put_copy(&s->server->stream, text_slice(t));
+    text_clear(t);
+    stream_put(&s->server->stream, slice_tail(m->bytes, offset + old + 1));
+}
+
+static void
+put_built(struct session *s, struct text *t)
+{
+    stream_put_copy(&s->server->stream, text_slice(t));
+    text_clear(t);
+}
+
+static void
+close_evicted(struct session *s)
+{
+    struct statement_id id;
+    char name[STATEMENT_NAME];
+
+    while (prepared_evict(s->server->prepared, most_prepared(s), &id)) {
+        struct text *t = session_scratch(s);
+        size_t start = wire_begin(t, 'C');
+
+        wire_put_u8(t, 'S');
+        wire_put_string(t, slice_of(name, statement_name(id, name)));
+        wire_end(t, start, 'C');
+        put_built(s, t);
+        pending_push(s, PENDING_CLOSE, PENDING_OURS);
+    }
+}
+
+/* The server knows ST, or will by the time it reads what follows. */
+static void
+ensure_named(struct session *s, struct statement *st)
+{
+    struct text *t;
+
+    if (prepared_has(s->server->prepared, st->id))
+        return;
+    t = session_scratch(s);
+    statement_put_parse(t, st, true);
+    put_built(s, t);
+    pending_push(s, PENDING_PARSE, PENDING_OURS)->statement = statement_hold(st);
+    prepared_add(s->server->prepared, st->id);
+    s->pool->database->stats.server_parses++;
+    close_evicted(s);
+}
+
+/* What a server's unnamed statement is when its text was too long to be kept: this session's, and gone with the
+ * link. */
+static struct statement_id
+large_id(const struct session *s)
+{
+    return (struct statement_id){ 0, s->id };
+}
+
+/* The unnamed statement of the server is that of the session. When the session has none, the server's, which is
+ * somebody else's, is closed: Bind then fails as it should. */
+static void
+ensure_unnamed(struct session *s)
+{
+    struct statement_id want = s->unnamed == NULL ? (struct statement_id){ 0 } : s->unnamed->id;
+    struct text *t;
+
+    if (s->unnamed == NULL && statement_id_equal(s->server->unnamed, large_id(s)))
+        return;
+    if (statement_id_equal(s->server->unnamed, want))
+        return;
+    t = session_scratch(s);
+    if (s->unnamed != NULL) {
+        statement_put_parse(t, s->unnamed, false);
+        pending_push(s, PENDING_PARSE, PENDING_OURS);
+    } else {
+        wire_put_message(t, 'C', SLICE("S\0"));
+        pending_push(s, PENDING_CLOSE, PENDING_OURS);
+    }
+    put_built(s, t);
+    s->server->unnamed = want;
+}
+
+static enum take
+malformed(struct session *s)
+{
+    session_protocol_error(s, "invalid message format");
+    return TAKE_CLOSED;
+}
+
+static void
+start_batch(struct session *s)
+{
+    link_begin(s);
+    s->extended = EXTENDED_BATCH;
+}
+
+/* ---- Parse ---- */
+
+static bool
+may_parse(struct session *s, const struct facts *f, struct fault *why)
+{
+    if (s->pool->conf.mode == CONF_POOL_STATEMENT && f->transaction_block)
+        return fault_set(why, "0A000", "transaction blocks not allowed in statement pooling mode");
+    return pin_may_run(s, f, why);
+}
+
+static void
+parse_unnamed(struct session *s, const struct taken *m, struct statement *st)
+{
+    statement_drop(s->unnamed);
+    s->unnamed = statement_hold(st);
+    s->server->unnamed = st->id;
+    pending_push(s, PENDING_PARSE, 0);
+    take_forward(s, m);
+}
+
+/* The name is in use: PostgreSQL is to refuse it, so that the rest of the batch goes as it would there. */
+static void
+parse_duplicate(struct session *s, const struct taken *m, struct slice name)
+{
+    struct statement *st = prepared_names_find(s, name);
+
+    ensure_named(s, st);
+    pending_push(s, PENDING_PARSE, PENDING_DUPLICATE)->statement = statement_hold(st);
+    put_renamed(s, m, WIRE_HEADER, name.len, st);
+}
+
+static void
+parse_named(struct session *s, const struct taken *m, struct slice name, struct statement *st)
+{
+    bool known = prepared_has(s->server->prepared, st->id);
+
+    prepared_names_add(s, name, st);
+    pending_push(s, PENDING_PARSE, known ? PENDING_LOCAL : 0)->statement = statement_hold(st);
+    if (known) {
+        pending_answer_local(s);
+        return;
+    }
+    put_renamed(s, m, WIRE_HEADER, name.len, st);
+    prepared_add(s->server->prepared, st->id);
+    s->pool->database->stats.server_parses++;
+    close_evicted(s);
+}
+
+/* A Parse longer than max_statement_size streams through when it is unnamed; a named one could not be made
+ * again. */
+static enum take
+parse_large(struct session *s, const struct taken *m)
+{
+    struct wire_cursor c = wire_cursor(m->body);
+    struct slice name = wire_get_string(&c);
+    struct fault why;
+
+    if (c.bad)
+        return malformed(s);
+    if (name.len > 0 && most_prepared(s) > 0) {
+        fault_set(&why, "54000", "the text of a prepared statement is longer than max_statement_size");
+        fault_hint(&why, "Raise max_statement_size, or prepare it without a name.");
+        take_refuse(s, &why, true);
+        return TAKE_DONE;
+    }
+    if (!link_need(s))
+        return TAKE_WAIT;
+    start_batch(s);
+    s->retriable = false;
+    statement_drop(s->unnamed);
+    s->unnamed = NULL;
+    s->server->unnamed = large_id(s);
+    pending_push(s, PENDING_PARSE, 0);
+    take_forward(s, m);
+    return TAKE_DONE;
+}
+
+/* DEALLOCATE of a statement that was prepared by protocol, itself by extended protocol (psycopg does so): it
+ * goes out with the name that the server knows, and with the statement there. */
+static bool
+parse_deallocate(struct session *s, struct slice name, const struct facts *f)
+{
+    struct statement *old, *st;
+    struct text sql = { 0 };
+    struct text *t;
+    bool parsed;
+
+    if (name.len > 0 || f->n_statements != 1 || f->n_effects != 1 || f->effects[0].kind != EFFECT_DEALLOCATE)
+        return false;
+    old = prepared_names_find(s, f->effects[0].name);
+    if (old == NULL)
+        return false;
+    ensure_named(s, old);
+    text_printf(&sql, "DEALLOCATE %s", old->name);
+    st = statement_intern(s->hall, text_slice(&sql), SLICE("\0\0"), true, &parsed);
+    text_done(&sql);
+    prepared_names_remove(s, f->effects[0].name);
+    statement_drop(s->unnamed);
+    s->unnamed = st;
+    s->server->unnamed = st->id;
+    pending_push(s, PENDING_PARSE, 0);
+    t = session_scratch(s);
+    statement_put_parse(t, st, false);
+    put_built(s, t);
+    return true;
+}
+
+static enum take
+parse_whole(struct session *s, const struct taken *m, struct slice name, struct statement *st)
+{
+    struct fault why;
+
+    if (!may_parse(s, st->facts, &why)) {
+        take_refuse(s, &why, true);
+        return TAKE_DONE;
+    }
+    if (!link_need(s))
+        return TAKE_WAIT;
+    start_batch(s);
+    retry_note(s, st->facts);
+    s->pool->database->stats.client_parses++;
+    if (parse_deallocate(s, name, st->facts))
+        return TAKE_DONE;
+    if (name.len == 0)
+        parse_unnamed(s, m, st);
+    else if (most_prepared(s) == 0) {
+        pending_push(s, PENDING_PARSE, 0);
+        take_forward(s, m);
+    } else if (prepared_names_find(s, name) != NULL)
+        parse_duplicate(s, m, name);
+    else
+        parse_named(s, m, name, st);
+    return TAKE_DONE;
+}
+
+enum take
+take_parse(struct session *s, const struct taken *m)
+{
+    struct wire_cursor c = wire_cursor(m->body);
+    struct slice name = wire_get_string(&c), sql = wire_get_string(&c), types = slice_of(c.at, wire_left(&c));
+    struct statement *st;
+    enum take answer;
+    bool parsed;
+
+    if (!m->whole)
+        return parse_large(s, m);
+    if (c.bad || types.len < 2 || types.len != 2 + 4 * (size_t)wire_get_u16(&c))
+        return malformed(s);
+    st = statement_intern(s->hall, sql, types, take_may_parse(s), &parsed);
+    s->n_new_shapes += parsed;
+    answer = parse_whole(s, m, name, st);
+    statement_drop(st);
+    return answer;
+}
+
+/* ---- Bind, Describe, Execute, Close ---- */
+
+/* Bring the statement NAME to the server; the session's own statement of that name, or NULL. */
+static struct statement *
+ensure(struct session *s, struct slice name)
+{
+    struct statement *st;
+
+    if (name.len == 0) {
+        ensure_unnamed(s);
+        return s->unnamed;
+    }
+    st = most_prepared(s) == 0 ? NULL : prepared_names_find(s, name);
+    if (st != NULL)
+        ensure_named(s, st);
+    return st;
+}
+
+enum take
+take_bind(struct session *s, const struct taken *m)
+{
+    struct wire_cursor c = wire_cursor(m->body);
+    struct slice portal = wire_get_string(&c), name = wire_get_string(&c);
+    struct statement *st;
+
+    if (c.bad)
+        return m->whole || m->bytes.len > NAMES_MAX ? malformed(s) : TAKE_MORE;
+    if (!link_need(s))
+        return TAKE_WAIT;
+    start_batch(s);
+    s->pool->database->stats.binds++;
+    st = ensure(s, name);
+    bound_set(s, portal, st == NULL ? NULL : st->facts);
+    take_note_ending(s, st == NULL ? NULL : st->facts);
+    pending_push(s, PENDING_BIND, 0);
+    if (st != NULL && name.len > 0)
+        put_renamed(s, m, WIRE_HEADER + portal.len + 1, name.len, st);
+    else
+        take_forward(s, m);
+    return TAKE_DONE;
+}
+
+enum take
+take_describe(struct session *s, const struct taken *m)
+{
+    struct wire_cursor c = wire_cursor(m->body);
+    uint8_t what = wire_get_u8(&c);
+    struct slice name = wire_get_string(&c);
+    struct statement *st = NULL;
+
+    if (c.bad)
+        return malformed(s);
+    if (!link_need(s))
+        return TAKE_WAIT;
+    start_batch(s);
+    if (what == 'S')
+        st = ensure(s, name);
+    pending_push(s, PENDING_DESCRIBE, 0);
+    if (st != NULL && name.len > 0)
+        put_renamed(s, m, WIRE_HEADER + 1, name.len, st);
+    else
+        take_forward(s, m);
+    return TAKE_DONE;
+}
+
+enum take
+take_execute(struct session *s, const struct taken *m)
+{
+    struct wire_cursor c = wire_cursor(m->body);
+    struct slice portal = wire_get_string(&c);
+    struct pending_entry *e;
+    int i;
+
+    if (c.bad)
+        return malformed(s);
+    if (!link_need(s))
+        return TAKE_WAIT;
+    start_batch(s);
+    e = pending_push(s, PENDING_EXECUTE, 0);
+    i = bound_find(s, portal);
+    if (i >= 0)
+        e->facts = facts_hold(s->bound->at[i].facts);
+    take_forward(s, m);
+    return TAKE_DONE;
+}
+
+static bool
+close_is_local(struct session *s, uint8_t what, struct slice name)
+{
+    if (what == 'S' && name.len > 0 && most_prepared(s) > 0) {
+        prepared_names_remove(s, name);
+        return true;
+    }
+    if (what == 'S' && name.len == 0) {
+        statement_drop(s->unnamed);
+        s->unnamed = NULL;
+    }
+    return s->server == NULL;
+}
+
+enum take
+take_close(struct session *s, const struct taken *m)
+{
+    struct wire_cursor c = wire_cursor(m->body);
+    uint8_t what = wire_get_u8(&c);
+    struct slice name = wire_get_string(&c);
+
+    if (c.bad)
+        return malformed(s);
+    if (close_is_local(s, what, name)) {
+        pending_push(s, PENDING_CLOSE, PENDING_LOCAL);
+        pending_answer_local(s);
+        return TAKE_DONE;
+    }
+    start_batch(s);
+    if (what == 'S' && name.len == 0)
+        s->server->unnamed = (struct statement_id){ 0 };
+    pending_push(s, PENDING_CLOSE, 0);
+    take_forward(s, m);
+    return TAKE_DONE;
+}
+
+enum take
+take_sync(struct session *s, const struct taken *m)
+{
+    s->extended = EXTENDED_CLEAN;
+    if (s->server == NULL) {
+        pending_push(s, PENDING_SYNC, PENDING_LOCAL);
+        pending_answer_local(s);
+        return TAKE_DONE;
+    }
+    if (s->copy != COPY_IN) /* PostgreSQL ignores a Sync inside COPY */
+        pending_push(s, PENDING_SYNC, 0);
+    take_forward(s, m);
+    return TAKE_DONE;
+}
+
+enum take
+take_flush(struct session *s, const struct taken *m)
+{
+    if (s->server != NULL)
+        take_forward(s, m);
+    return TAKE_DONE;
+}

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: ISC */
+/* Having a server: getting one, bringing it to the session's state, giving it back
+ * when nothing keeps it. */
+#include <assert.h>
+
+#include "base/mem.h"
+#include "session_private.h"
+
+static void
+linked(struct session *s, struct server *server)
+{
+    s->server = server;
+    server_lend(server, &link_borrower, s);
+    stream_link(&s->client, &server->stream);
+    ring_append(&s->hall->linked, &s->in_linked);
+    s->hall->n_linked++;
+    timeouts_linked(s->hall);
+    params_drop(s->told_before);
+    s->told_before = params_hold(server->reports);
+    s->rows_flowed = false;
+}
+
+static void
+unlink_server(struct session *s)
+{
+    stream_unlink(&s->client);
+    ring_remove(&s->in_linked);
+    s->hall->n_linked--;
+    s->server = NULL;
+    pending_done(s);
+    bound_clear(s);
+    s->copy = COPY_NONE;
+    s->client_left = s->server_left = 0;
+    s->extended = EXTENDED_CLEAN;
+}
+
+static void
+on_server(struct pool_waiter *w, struct server *server)
+{
+    struct session *s = container_of(w, struct session, waiter);
+    struct net_turn *t = s->client.turn;
+
+    linked(s, server);
+    if (s->state == SESSION_WELCOME) {
+        welcome_server(s, server);
+    } else {
+        session_move_to(s, SESSION_LINKED);
+        stream_again(&s->client);
+    }
+    stream_flush(t);
+}
+
+static void
+on_trouble(struct pool_waiter *w, const struct fault *why)
+{
+    struct session *s = container_of(w, struct session, waiter);
+
+    if (s->state == SESSION_WELCOME)
+        welcome_trouble(s, why);
+}
+
+bool
+link_open_replication(struct session *s, struct slice mode, struct fault *why)
+{
+    s->waiter.on_server = on_server;
+    s->waiter.on_trouble = on_trouble;
+    return pool_open_replication(s->pool, &s->waiter, mode, s->startup, why);
+}
+
+bool
+link_need(struct session *s)
+{
+    struct server *server;
+
+    if (s->server != NULL)
+        return true;
+    s->waiter.on_server = on_server;
+    s->waiter.on_trouble = on_trouble;
+    server = pool_borrow(s->pool, &s->waiter);
+    if (server == NULL) {
+        if (s->state == SESSION_READY)
+            session_move_to(s, SESSION_WAITING);
+        timeouts_arm(s);
+        return false;
+    }
+    linked(s, server);
+    if (s->state == SESSION_READY)
+        session_move_to(s, SESSION_LINKED);
+    return true;
+}
+
+/* A table changed under statements that this server knows: it learns them anew. */
+static void
+forget_stale_plans(struct session *s)
+{
+    struct text *t;
+
+    if (!s->server->stale_plans)
+        return;
+    s->server->stale_plans = false;
+    prepared_clear(s->server->prepared);
+    t = session_scratch(s);
+    wire_put_query(t, SLICE("DEALLOCATE ALL"));
+    stream_put_copy(&s->server->stream, text_slice(t));
+    text_clear(t);
+    pending_push(s, PENDING_QUERY, PENDING_OURS);
+}
+
+void
+link_begin(struct session *s)
+{
+    struct text *t;
+
+    if (!pending_is_empty(s))
+        return;
+    s->request_us = session_now(s);
+    s->ending = false;
+    retry_begin(s);
+    if (s->server->status != 'I')
+        return;
+    s->xact_us = s->request_us;
+    if (s->told != s->server->reports && s->server->settings == s->settings)
+        settings_tell(s);
+    forget_stale_plans(s);
+    t = session_scratch(s);
+    if (!settings_replay(s, t))
+        return;
+    stream_put_copy(&s->server->stream, text_slice(t));
+    text_clear(t);
+    pending_push(s, PENDING_QUERY, PENDING_OURS | PENDING_REPLAY);
+}
+
+static bool
+is_quiet(const struct session *s)
+{
+    return pending_is_empty(s) && s->client_left == 0 && s->server_left == 0 && s->server->cancels == 0 &&
+           s->copy == COPY_NONE && s->extended == EXTENDED_CLEAN && s->server->stream.in_len == 0;
+}
+
+static void
+drain_or_stay(struct session *s)
+{
+    struct fault why;
+
+    if (s->parting != NULL) {
+        session_close(s, s->parting);
+        return;
+    }
+    if (!s->hall->closing)
+        return;
+    fault_set(&why, "57P01", "terminating connection due to administrator command");
+    session_close(s, &why);
+}
+
+void
+link_try_give_back(struct session *s)
+{
+    struct server *server = s->server;
+
+    if (server == NULL || s->state != SESSION_LINKED || !is_quiet(s))
+        return;
+    s->since_us = session_now(s);
+    if (s->client.paused & STREAM_PAUSE_OWNER)
+        stream_resume(&s->client, STREAM_PAUSE_OWNER);
+    if (server->status != 'I')
+        return;
+    if (session_is_pinned(s) || s->pool->conf.mode == CONF_POOL_SESSION) {
+        drain_or_stay(s);
+        return;
+    }
+    unlink_server(s);
+    session_move_to(s, SESSION_READY);
+    pool_give_back(server, s->hall->setup.conf->general.server_reset_query_always);
+    if (s->state == SESSION_READY) {
+        timeouts_arm(s);
+        drain_or_stay(s);
+    }
+}
+
+void
+link_drop(struct session *s)
+{
+    struct server *server = s->server;
+    bool quiet, reset;
+    struct fault why;
+
+    if (s->pool != NULL)
+        pool_stop_waiting(s->pool, &s->waiter);
+    if (s->pool != NULL && s->replication)
+        pool_forget_replication(s->pool, &s->waiter);
+    if (server == NULL)
+        return;
+    quiet = s->state != SESSION_TUNNEL && s->state != SESSION_WELCOME && is_quiet(s);
+    reset = session_is_pinned(s) || s->pool->conf.mode == CONF_POOL_SESSION ||
+            s->hall->setup.conf->general.server_reset_query_always;
+    if (!pending_is_empty(s))
+        server_cancel(server, s->hall->setup.conf->general.cancel_wait_timeout);
+    unlink_server(s);
+    if (quiet && server->stream.stage == STREAM_OPEN && !server->stream.in_callback) {
+        pool_give_back(server, reset);
+        return;
+    }
+    fault_set(&why, "57P01", "client disconnect while its server was busy");
+    server_close(server, &why);
+}
+
+/* ---- events of the server ---- */
+
+static size_t
+on_bytes(struct server *server, struct slice bytes)
+{
+    struct session *s = server->session;
+
+    if (s->state != SESSION_TUNNEL)
+        return relay_bytes(s, bytes);
+    stream_put(&s->client, bytes);
+    return bytes.len;
+}
+
+static void
+on_gone(struct server *server, const struct fault *why)
+{
+    lost_server(server->session, why);
+}
+
+static void
+on_cancelled(struct server *server)
+{
+    link_try_give_back(server->session);
+}
+
+/* The server's event is over: the moment to give it back, and to take what the client sent meanwhile. */
+static void
+on_quiet(struct server *server)
+{
+    struct session *s = server->session;
+
+    link_try_give_back(s);
+    if (s->server == server && s->state == SESSION_LINKED && s->client.in_len > 0 && s->client.paused == 0)
+        stream_again(&s->client);
+}
+
+const struct server_borrower link_borrower = { on_bytes, on_gone, on_cancelled, on_quiet };
+
+/* Take the server away without giving it back: it died. */
+void
+link_lose(struct session *s)
+{
+    if (s->server != NULL)
+        unlink_server(s);
+}

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: ISC */
+/* The server died under a session (CONTRACT sections 3 and 4): what is sure is
+ * said as sure, what cannot be known is said to be unknown, and a transaction that is surely
+ * rolled back leaves the session alive, in a failed transaction that only ROLLBACK ends. */
+#include <inttypes.h>
+
+#include "base/log.h"
+#include "session_private.h"
+
+static const char *
+node_of(const struct session *s, char out[NET_ADDRESS_TEXT])
+{
+    net_address_print(&s->server->address, out);
+    return out;
+}
+
+static void
+transaction_lost(const struct session *s, const struct fault *cause, struct fault *why)
+{
+    char node[NET_ADDRESS_TEXT];
+
+    fault_set(why, "40001", "transaction lost: node %s went away", node_of(s, node));
+    fault_detail(why, "%s", cause->message);
+    fault_hint(why, "Retry the transaction.");
+}
+
+/* Answer every request that is outstanding with WHY (the first) and the status E; the rest of a batch is
+ * skipped. */
+static void
+fail_requests(struct session *s, const struct fault *why, char status)
+{
+    bool said = false;
+
+    pending_answer_local(s);
+    for (unsigned i = 0, n = pending_count(s); i < n; i++) {
+        const struct pending_entry *e = pending_at(s, i);
+        struct text *t;
+
+        if ((e->flags & PENDING_OURS) != 0)
+            continue;
+        if (!said)
+            session_say(s, WIRE_ERROR, why);
+        said = true;
+        if (e->kind != PENDING_QUERY && e->kind != PENDING_SYNC && e->kind != PENDING_CALL)
+            continue;
+        t = session_scratch(s);
+        wire_put_ready(t, status);
+        session_send(s, t);
+        said = false; /* the next request of the pipeline gets an error of its own */
+    }
+    s->status = status;
+}
+
+/* What the client must be told, and whether it may stay. */
+enum outcome { OUTCOME_NOTHING, OUTCOME_ROLLED_BACK, OUTCOME_FLOWING, OUTCOME_UNKNOWN };
+
+static bool
+in_flight(const struct session *s)
+{
+    for (unsigned i = 0; i < pending_count(s); i++)
+        if ((pending_at(s, i)->flags & (PENDING_OURS | PENDING_LOCAL)) == 0)
+            return true;
+    return false;
+}
+
+/* A server that said FATAL has rolled back: it says so before it would commit. One that just vanished may have
+ * committed. */
+static enum outcome
+outcome_of(const struct session *s, const struct fault *cause)
+{
+    bool said = strcmp(cause->sqlstate, "08006") != 0 && strcmp(cause->sqlstate, "58030") != 0;
+
+    if (!in_flight(s))
+        return s->server->status == 'I' ? OUTCOME_NOTHING : OUTCOME_ROLLED_BACK;
+    if (s->server->status == 'I' && (s->rows_flowed || s->only_reads))
+        return OUTCOME_FLOWING;
+    if (said)
+        return OUTCOME_ROLLED_BACK;
+    if (s->server->status != 'I' && !s->ending)
+        return OUTCOME_ROLLED_BACK;
+    return OUTCOME_UNKNOWN;
+}
+
+static void
+state_lost(struct session *s, const struct fault *cause)
+{
+    struct fault why;
+
+    if (!session_is_pinned(s) && strncmp(cause->sqlstate, "57P", 3) == 0)
+        why = *cause;
+    else
+        fault_set(&why, "57P01", "the server connection that held this session's state (%s) was lost",
+                  session_pin_name(s));
+    fault_detail(&why, "%s", cause->message);
+    link_lose(s);
+    session_close(s, &why);
+}
+
+static void
+keep_client(struct session *s, const struct fault *cause, enum outcome what)
+{
+    bool in_transaction = s->server->status != 'I', busy = in_flight(s),
+         was_batch = s->extended == EXTENDED_BATCH;
+    bool has_sync = false;
+    char node[NET_ADDRESS_TEXT];
+    struct fault why;
+
+    for (unsigned i = 0; i < pending_count(s); i++)
+        has_sync = has_sync || pending_at(s, i)->kind == PENDING_SYNC;
+    transaction_lost(s, cause, &why);
+    if (what == OUTCOME_FLOWING)
+        fault_set(&why, "08006", "connection to node %s was lost during the query", node_of(s, node));
+    settings_rollback(s);
+    if (busy)
+        fail_requests(s, &why, in_transaction ? 'E' : 'I');
+    link_lose(s);
+    if (in_transaction)
+        s->lost_why = mem_dup(&why, sizeof(why));
+    s->lost = in_transaction;
+    s->lost_told = busy;
+    session_move_to(s, SESSION_READY);
+    if (busy && was_batch && !has_sync)
+        s->extended = EXTENDED_SKIP_TO_SYNC;
+    if (in_transaction)
+        s->status = 'E';
+}
+
+void
+lost_server(struct session *s, const struct fault *cause)
+{
+    enum outcome what;
+    struct fault why;
+
+    log_warning("client=c%" PRIu64 " server=s%" PRIu64 " lost: %s sqlstate=%s", s->id, s->server->id,
+                cause->message, cause->sqlstate);
+    if (s->state == SESSION_WELCOME) {
+        link_lose(s);
+        welcome_lost(s, cause);
+        return;
+    }
+    if (s->state == SESSION_TUNNEL || session_is_pinned(s) || s->pool->conf.mode == CONF_POOL_SESSION) {
+        state_lost(s, cause);
+        return;
+    }
+    if (in_flight(s) && retry_start(s))
+        return;
+    what = s->server_left > 0 && !s->swallow_left ? OUTCOME_UNKNOWN : outcome_of(s, cause);
+    if (what != OUTCOME_UNKNOWN) {
+        keep_client(s, cause, what);
+        return;
+    }
+    fault_set(&why, s->server_left > 0 ? "08006" : "08007",
+              s->server_left > 0 ? "connection to the server was lost during the query"
+                                 : "the outcome of the last statement is unknown");
+    fault_detail(&why, "%s", cause->message);
+    fault_hint(&why, "Connect again and check whether the statement took effect.");
+    s->cut = s->server_left > 0; /* in the middle of a message: nothing more can be said */
+    link_lose(s);
+    session_close(s, &why);
+}
+
+/* ---- the client's messages while its transaction is lost ---- */
+
+static void
+say_failed(struct session *s)
+{
+    struct fault why;
+
+    if (s->lost_told)
+        fault_set(&why, "25P02",
+                  "current transaction is aborted, commands ignored until end of transaction block");
+    else
+        why = *s->lost_why;
+    s->lost_told = true;
+    session_say(s, WIRE_ERROR, &why);
+}
+
+static void
+send_simple(struct session *s, uint8_t type)
+{
+    struct text *t = session_scratch(s);
+
+    wire_put_simple(t, type);
+    session_send(s, t);
+}
+
+static void
+send_ready(struct session *s)
+{
+    struct text *t = session_scratch(s);
+
+    wire_put_ready(t, s->status);
+    session_send(s, t);
+}
+
+static void
+lost_over(struct session *s)
+{
+    mem_free(s->lost_why);
+    s->lost_why = NULL;
+    s->lost = false;
+    s->status = 'I';
+}
+
+static void
+rolled_back(struct session *s)
+{
+    struct text *t = session_scratch(s);
+
+    lost_over(s);
+    wire_put_complete(t, "ROLLBACK");
+    session_send(s, t);
+}
+
+static bool
+is_end(struct session *s, struct slice sql)
+{
+    const struct facts *f = take_facts(s, sql);
+    bool yes = f->class == CLASS_END;
+
+    facts_drop(f);
+    return yes;
+}
+
+/* ROLLBACK always ends it. COMMIT does when the client knows already; otherwise it must not look like one that
+ * worked. */
+static bool
+ends(struct session *s, struct slice sql)
+{
+    struct slice word = slice_head(slice_trim(sql), 8);
+
+    return is_end(s, sql) &&
+           (s->lost_told || slice_is_nocase(word, "rollback") || slice_is_nocase(slice_head(word, 5), "abort"));
+}
+
+static void
+refuse_batch(struct session *s)
+{
+    say_failed(s);
+    s->extended = EXTENDED_SKIP_TO_SYNC;
+}
+
+/* Parse or Bind of a statement that ends the transaction is fine; of another it fails. */
+static void
+lost_statement(struct session *s, bool may, uint8_t reply)
+{
+    if (may)
+        send_simple(s, reply);
+    else
+        refuse_batch(s);
+}
+
+static void
+lost_parse(struct session *s, struct slice body)
+{
+    struct wire_cursor c = wire_cursor(body);
+    struct slice name = wire_get_string(&c), sql = wire_get_string(&c), types = slice_of(c.at, wire_left(&c));
+    struct statement *st;
+    bool parsed;
+
+    if (c.bad || types.len < 2 || !ends(s, sql)) {
+        refuse_batch(s);
+        return;
+    }
+    st = statement_intern(s->hall, sql, types, true, &parsed);
+    if (name.len == 0) {
+        statement_drop(s->unnamed);
+        s->unnamed = statement_hold(st);
+    } else if (prepared_names_find(s, name) == NULL) {
+        prepared_names_add(s, name, st);
+    }
+    statement_drop(st);
+    send_simple(s, '1');
+}
+
+static void
+lost_bind(struct session *s, struct slice body)
+{
+    struct wire_cursor c = wire_cursor(body);
+    struct slice name;
+    const struct statement *st;
+
+    wire_get_string(&c);
+    name = wire_get_string(&c);
+    st = name.len == 0 ? s->unnamed : prepared_names_find(s, name);
+    lost_statement(s, !c.bad && st != NULL && st->facts->class == CLASS_END, '2');
+}
+
+enum take
+lost_take(struct session *s, const struct taken *m)
+{
+    struct wire_cursor c = wire_cursor(m->body);
+    struct slice sql;
+
+    switch (m->frame.type) {
+    case 'Q':
+        sql = wire_get_string(&c);
+        if (!c.bad && m->whole && ends(s, sql)) {
+            rolled_back(s);
+        } else {
+            say_failed(s);
+            if (!c.bad && m->whole && is_end(s, sql))
+                lost_over(s); /* the COMMIT failed, and the transaction is over */
+        }
+        send_ready(s);
+        break;
+    case 'F':
+        say_failed(s);
+        send_ready(s);
+        break;
+    case 'P':
+        lost_parse(s, m->body);
+        break;
+    case 'B':
+        lost_bind(s, m->body);
+        break;
+    case 'D':
+        if (wire_get_u8(&c) == 'P')
+            send_simple(s, 'n');
+        else
+            refuse_batch(s);
+        break;
+    case 'E':
+        rolled_back(s);
+        break;
+    case 'C':
+        send_simple(s, '3');
+        break;
+    case 'S':
+        s->extended = EXTENDED_CLEAN;
+        send_ready(s);
+        break;
+    default:
+        break;
+    }
+    return TAKE_DONE;
+}

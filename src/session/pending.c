@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: ISC */
+/* What is outstanding: a FIFO with one entry for each reply that is expected. It
+ * exists only while the session has a server or answers of its own to give. */
+#include <assert.h>
+
+#include "base/mem.h"
+#include "session_private.h"
+
+struct pending {
+    struct pending *next;    /* spare */
+    unsigned first, n, size; /* size is a power of two */
+    struct pending_entry *at;
+};
+
+#define FIRST_SIZE 16
+#define MAX_SPARE  64
+
+struct pending_entry *
+pending_at(const struct session *s, unsigned i)
+{
+    const struct pending *p = s->pending;
+
+    return &p->at[(p->first + i) & (p->size - 1)];
+}
+
+unsigned
+pending_count(const struct session *s)
+{
+    return s->pending == NULL ? 0 : s->pending->n;
+}
+
+bool
+pending_is_empty(const struct session *s)
+{
+    return pending_count(s) == 0;
+}
+
+struct pending_entry *
+pending_head(const struct session *s)
+{
+    return pending_is_empty(s) ? NULL : pending_at(s, 0);
+}
+
+static void
+grow(struct pending *p)
+{
+    struct pending_entry *at = mem_alloc(2 * p->size * sizeof(*at));
+
+    for (unsigned i = 0; i < p->n; i++)
+        at[i] = p->at[(p->first + i) & (p->size - 1)];
+    mem_free(p->at);
+    p->at = at;
+    p->first = 0;
+    p->size *= 2;
+}
+
+static struct pending *
+pending_new(struct hall *h)
+{
+    struct pending *p = h->spare_pending;
+
+    if (p != NULL) {
+        h->spare_pending = p->next;
+        h->n_spare--;
+        return p;
+    }
+    p = mem_new(struct pending);
+    p->size = FIRST_SIZE;
+    p->at = mem_alloc(FIRST_SIZE * sizeof(*p->at));
+    return p;
+}
+
+static void
+pending_free(struct pending *p)
+{
+    mem_free(p->at);
+    mem_free(p);
+}
+
+void
+pending_free_spare(struct hall *h)
+{
+    while (h->spare_pending != NULL) {
+        struct pending *p = h->spare_pending;
+
+        h->spare_pending = p->next;
+        pending_free(p);
+    }
+}
+
+struct pending_entry *
+pending_push(struct session *s, enum pending_kind kind, unsigned flags)
+{
+    struct pending *p = s->pending;
+    struct pending_entry *e;
+
+    if (p == NULL)
+        p = s->pending = pending_new(s->hall);
+    if (p->n == p->size)
+        grow(p);
+    e = &p->at[(p->first + p->n++) & (p->size - 1)];
+    s->n_local += (flags & PENDING_LOCAL) != 0;
+    s->n_copy_ends += kind == PENDING_COPY_END;
+    *e = (struct pending_entry){ .kind = (uint8_t)kind, .flags = (uint8_t)flags };
+    return e;
+}
+
+void
+pending_pop(struct session *s)
+{
+    struct pending *p = s->pending;
+    struct pending_entry *e = pending_at(s, 0);
+
+    if (e->facts != NULL)
+        facts_drop(e->facts);
+    if (e->kind == PENDING_REFUSAL)
+        mem_free(e->refusal);
+    else
+        statement_drop(e->statement);
+    s->n_local -= (e->flags & PENDING_LOCAL) != 0;
+    s->n_copy_ends -= e->kind == PENDING_COPY_END;
+    p->first = (p->first + 1) & (p->size - 1);
+    p->n--;
+}
+
+void
+pending_done(struct session *s)
+{
+    if (s->pending == NULL)
+        return;
+    while (!pending_is_empty(s))
+        pending_pop(s);
+    if (s->pending->size > FIRST_SIZE || s->hall->n_spare >= MAX_SPARE) {
+        pending_free(s->pending);
+    } else {
+        s->pending->next = s->hall->spare_pending;
+        s->hall->spare_pending = s->pending;
+        s->hall->n_spare++;
+    }
+    s->pending = NULL;
+}
+
+static void
+answer(struct session *s, const struct pending_entry *e)
+{
+    struct text *t = session_scratch(s);
+
+    s->retriable = false;
+    switch (e->kind) {
+    case PENDING_PARSE:
+        wire_put_simple(t, '1');
+        break;
+    case PENDING_CLOSE:
+        wire_put_simple(t, '3');
+        break;
+    case PENDING_QUERY: /* a DEALLOCATE that no server had to see */
+        wire_put_complete(t, "DEALLOCATE");
+        wire_put_ready(t, s->status);
+        break;
+    case PENDING_REFUSAL:
+        wire_put_fault(t, WIRE_ERROR, e->refusal);
+        if ((e->flags & PENDING_READY) != 0)
+            wire_put_ready(t, s->status);
+        break;
+    default:
+        assert(e->kind == PENDING_SYNC);
+        wire_put_ready(t, s->status);
+        break;
+    }
+    session_send(s, t);
+}
+
+void
+pending_answer_head(struct session *s)
+{
+    struct pending_entry *e;
+
+    while ((e = pending_head(s)) != NULL && (e->flags & PENDING_LOCAL) != 0) {
+        answer(s, e);
+        pending_pop(s);
+    }
+}
+
+/* A Parse that was not, or may not have been, carried out: forget what it promised. */
+static void
+undo(struct session *s, const struct pending_entry *e)
+{
+    if (e->kind != PENDING_PARSE || e->statement == NULL || (e->flags & PENDING_DUPLICATE) != 0)
+        return;
+    if ((e->flags & PENDING_OURS) == 0)
+        prepared_names_undo(s, e->statement);
+    if ((e->flags & PENDING_LOCAL) == 0 && s->server != NULL)
+        prepared_remove(s->server->prepared, e->statement->id);
+}
+
+bool
+pending_skip_to_sync(struct session *s)
+{
+    struct pending_entry *e;
+
+    while ((e = pending_head(s)) != NULL && e->kind != PENDING_SYNC) {
+        undo(s, e);
+        pending_pop(s);
+    }
+    return e != NULL;
+}
+
+void
+pending_skip_copy(struct session *s, bool failed)
+{
+    bool ended = s->n_copy_ends > 0;
+
+    while (!pending_is_empty(s) && (ended || failed)) {
+        struct pending_entry *e = pending_at(s, 0);
+        bool last = e->kind == PENDING_COPY_END;
+
+        undo(s, e);
+        pending_pop(s);
+        if (last)
+            return;
+    }
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: ISC */
+/* Simple queries, function calls and COPY data from the client. */
+#include "session_private.h"
+
+/* The text of a Query; false: it has no NUL at its end, or one before. */
+static bool
+query_text(struct slice body, struct slice *sql)
+{
+    struct wire_cursor c = wire_cursor(body);
+
+    *sql = wire_get_string(&c);
+    return !c.bad && wire_left(&c) == 0;
+}
+
+static bool
+refuse_in_mode(struct session *s, const struct facts *f, struct fault *why)
+{
+    if (s->pool->conf.mode != CONF_POOL_STATEMENT || !f->transaction_block)
+        return false;
+    fault_set(why, "0A000", "transaction blocks not allowed in statement pooling mode");
+    fault_hint(why, "Use pool_mode = transaction for this database or user.");
+    return true;
+}
+
+/* DEALLOCATE of a statement that was prepared by protocol: servers know it by another name. */
+static bool
+deallocate_locally(struct session *s, const struct facts *f)
+{
+    if (f->n_statements != 1 || f->n_effects != 1 || f->effects[0].kind != EFFECT_DEALLOCATE ||
+        s->status == 'E' || prepared_names_find(s, f->effects[0].name) == NULL)
+        return false;
+    prepared_names_remove(s, f->effects[0].name);
+    pending_push(s, PENDING_QUERY, PENDING_LOCAL);
+    pending_answer_local(s);
+    return true;
+}
+
+/* A simple query ends the unnamed statement (manual, "Extended Query"). */
+static void
+forget_unnamed(struct session *s)
+{
+    statement_drop(s->unnamed);
+    s->unnamed = NULL;
+    s->server->unnamed = (struct statement_id){ 0 };
+}
+
+static void
+send_query(struct session *s, const struct taken *m, const struct facts *f)
+{
+    struct pending_entry *e;
+
+    link_begin(s);
+    e = pending_push(s, PENDING_QUERY, 0);
+    take_note_ending(s, f);
+    if (f != NULL && f->n_effects > 0)
+        e->facts = facts_hold(f);
+    forget_unnamed(s);
+    take_forward(s, m);
+}
+
+enum take
+take_query(struct session *s, const struct taken *m)
+{
+    const struct facts *f = NULL;
+    enum take answer = TAKE_DONE;
+    struct slice sql;
+    struct fault why;
+
+    if (!m->whole) { /* longer than max_statement_size: nothing is known about it */
+        if (!link_need(s))
+            return TAKE_WAIT;
+        send_query(s, m, NULL);
+        return TAKE_DONE;
+    }
+    if (!query_text(m->body, &sql)) {
+        session_protocol_error(s, "invalid message format");
+        return TAKE_CLOSED;
+    }
+    if (s->server == NULL && pool_would_wait(s->pool) && !link_need(s))
+        return TAKE_WAIT; /* it is looked at when it can run */
+    f = take_facts(s, sql);
+    if (refuse_in_mode(s, f, &why) || !pin_may_run(s, f, &why))
+        take_refuse(s, &why, false);
+    else if (!deallocate_locally(s, f)) {
+        if (link_need(s))
+            send_query(s, m, f);
+        else
+            answer = TAKE_WAIT;
+    }
+    facts_drop(f);
+    return answer;
+}
+
+enum take
+take_call(struct session *s, const struct taken *m)
+{
+    if (!link_need(s))
+        return TAKE_WAIT;
+    link_begin(s);
+    take_note_ending(s, NULL);
+    pending_push(s, PENDING_CALL, 0);
+    take_forward(s, m);
+    return TAKE_DONE;
+}
+
+/* CopyData, CopyDone, CopyFail; PostgreSQL ignores them outside of a COPY, and so do we. */
+enum take
+take_copy(struct session *s, const struct taken *m)
+{
+    const struct pending_entry *head = pending_head(s);
+
+    if (s->server == NULL)
+        return TAKE_DONE;
+    s->retriable = false;
+    if (m->frame.type != 'd' && s->copy == COPY_IN) {
+        s->copy = COPY_NONE;
+        if (head != NULL && head->kind == PENDING_EXECUTE)
+            pending_push(s, PENDING_COPY_END, 0);
+    }
+    take_forward(s, m);
+    return TAKE_DONE;
+}

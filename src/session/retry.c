@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: ISC */
+/* A read whose server dies before its first byte reached the client is sent once
+ * more, to another server (CONTRACT section 4). The request is kept, as the client sent it, in a buffer
+ * of the server that works on it: small, and only while nothing was answered. */
+#include <inttypes.h>
+
+#include "base/log.h"
+#include "session_private.h"
+
+#define RETRY_MAX 8192 /* bytes of a request */
+
+void
+retry_begin(struct session *s)
+{
+    text_clear(&s->server->request);
+    s->only_reads = true;
+    s->retriable = !s->retried && s->server->status == 'I' && !session_is_pinned(s) &&
+                   s->pool->conf.mode != CONF_POOL_SESSION;
+}
+
+void
+retry_note(struct session *s, const struct facts *f)
+{
+    if (f == NULL || !f->reads_only)
+        s->retriable = s->only_reads = false;
+}
+
+void
+retry_keep(struct session *s, const struct taken *m)
+{
+    if (!m->whole || s->server == NULL || s->server->request.len + m->bytes.len > RETRY_MAX)
+        s->retriable = false;
+    else
+        text_add(&s->server->request, m->bytes);
+}
+
+/* Names that the request was about to define are not defined yet. */
+static void
+undo_names(struct session *s)
+{
+    for (unsigned i = 0; i < pending_count(s); i++) {
+        const struct pending_entry *e = pending_at(s, i);
+
+        if (e->kind == PENDING_PARSE && e->statement != NULL &&
+            (e->flags & (PENDING_OURS | PENDING_DUPLICATE)) == 0)
+            prepared_names_undo(s, e->statement);
+    }
+}
+
+bool
+retry_start(struct session *s)
+{
+    struct text request = { 0 };
+
+    if (!s->retriable || s->state != SESSION_LINKED || s->server_left > 0 || s->client_left > 0 ||
+        s->server->request.len == 0)
+        return false;
+    log_info("client=c%" PRIu64 " read is sent once more", s->id);
+    text_add(&request, text_slice(&s->server->request));
+    undo_names(s);
+    link_lose(s);
+    s->retriable = false;
+    s->retried = true;
+    session_move_to(s, SESSION_READY);
+    stream_unread(&s->client, text_slice(&request));
+    text_done(&request);
+    stream_again(&s->client);
+    return true;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: ISC */
+/* auth_query for one client: which database to ask, as whom, and what the answer means. */
+#include "login_private.h"
+
+static const char *
+first_of(const char *a, const char *b)
+{
+    return a[0] != '\0' ? a : b;
+}
+
+static void
+ask_free(struct secret_ask *q)
+{
+    /* lookup_ask_free() frees the strings of its part, and the whole: it is the first member */
+    lookup_ask_free(&q->ask);
+}
+
+static void
+on_answer(struct worker *w, struct lookup_ask *a)
+{
+    struct secret_ask *q = container_of(a, struct secret_ask, ask);
+    struct session *s = q->session;
+    struct fault why;
+
+    if (s != NULL) {
+        s->login->ask = NULL;
+        if (a->ok) {
+            login_with_secret(s, a->found ? slice_str(a->secret) : slice_of(NULL, 0));
+        } else {
+            fault_set(&why, "57P03", "no server is available for database \"%.63s\"", s->database);
+            fault_detail(&why, "auth_query failed: %s", a->why.message);
+            session_close(s, &why);
+        }
+        stream_flush(&hall_of(w)->turn);
+    }
+    ask_free(q);
+}
+
+/* The line of [databases] that is asked: auth_dbname, else the client's own. */
+static const struct conf_database *
+database_to_ask(const struct session *s, const struct conf_database *own)
+{
+    const struct conf *conf = s->hall->setup.conf;
+    const char *name =
+        own == NULL ? conf->general.auth_dbname : first_of(own->auth_dbname, conf->general.auth_dbname);
+
+    return name[0] == '\0' ? own : conf_find_database(conf, slice_str(name));
+}
+
+bool
+login_look_up(struct session *s)
+{
+    const struct conf_general *g = &s->hall->setup.conf->general;
+    const struct conf_database *own = conf_find_database(s->hall->setup.conf, slice_str(s->database));
+    const struct conf_database *d = database_to_ask(s, own);
+    const char *role = own == NULL ? g->auth_user : first_of(own->auth_user, g->auth_user);
+    struct slice password;
+    struct secret_ask *q;
+
+    if (role[0] == '\0' || d == NULL)
+        return false;
+    q = mem_new(struct secret_ask);
+    password = secrets_find(s->hall->setup.secrets, slice_str(role));
+    q->session = s;
+    q->ask.from = &s->hall->worker;
+    q->ask.done = on_answer;
+    q->ask.host = mem_strdup(first_of(d->host, "/var/run/postgresql"));
+    q->ask.port = (uint16_t)d->port;
+    q->ask.database = mem_strdup(d->dbname[0] != '\0'        ? d->dbname
+                                 : strcmp(d->name, "*") == 0 ? s->database
+                                                             : d->name);
+    q->ask.role = mem_strdup(role);
+    q->ask.password =
+        password.data != NULL && secret_kind(password) == SECRET_PLAIN ? slice_dup(password) : mem_strdup("");
+    q->ask.query = mem_strdup(own == NULL ? g->auth_query : first_of(own->auth_query, g->auth_query));
+    q->ask.user = mem_strdup(s->user);
+    q->ask.timeout_us = g->server_connect_timeout;
+    q->ask.sslmode = g->server_tls_sslmode;
+    q->ask.ca_file = mem_strdup(g->server_tls_ca_file);
+    s->login->ask = q;
+    lookups_ask(s->hall->lookups, &q->ask);
+    return true;
+}

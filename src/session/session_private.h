@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: ISC */
+/* What the files of room session share. */
+#ifndef SESSION_SESSION_PRIVATE_H
+#define SESSION_SESSION_PRIVATE_H
+
+#include "base/mem.h"
+#include "session/session.h"
+#include "wire/error.h"
+#include "wire/message.h"
+#include "wire/writer.h"
+
+/* ---- pending.c: one entry for each reply that is expected, oldest first ---- */
+
+enum pending_kind {
+    PENDING_QUERY, /* 'Q': any replies, then ReadyForQuery */
+    PENDING_CALL,  /* 'F': the same */
+    PENDING_SYNC,  /* ReadyForQuery */
+    PENDING_PARSE, /* one reply each */
+    PENDING_BIND,
+    PENDING_DESCRIBE,
+    PENDING_CLOSE,
+    PENDING_EXECUTE,
+    PENDING_COPY_END, /* no reply: the client ended a COPY that it sends by extended protocol */
+    PENDING_REFUSAL,  /* LOCAL: an error of ours; with READY, ReadyForQuery after it */
+};
+enum pending_flags {
+    PENDING_OURS = 1,      /* the client knows nothing of it: swallow the reply */
+    PENDING_LOCAL = 2,     /* no server was asked: we answer when its turn comes */
+    PENDING_DUPLICATE = 4, /* Parse of a name in use: it must fail, under the client's name */
+    PENDING_REPLAY = 8,    /* OURS: settings for this session */
+    PENDING_READY = 16,    /* REFUSAL of a simple query */
+};
+struct pending_entry {
+    uint8_t kind, flags;
+    uint16_t n_done;           /* QUERY: statements completed */
+    const struct facts *facts; /* held, or NULL: QUERY, EXECUTE */
+    union {
+        struct statement *statement; /* held, or NULL: PARSE */
+        struct fault *refusal;       /* owned: REFUSAL */
+    };
+};
+struct pending_entry *pending_push(struct session *s, enum pending_kind kind, unsigned flags);
+struct pending_entry *pending_head(const struct session *s);
+void pending_pop(struct session *s);
+bool pending_is_empty(const struct session *s);
+unsigned pending_count(const struct session *s);
+/* Entry I from the oldest. */
+struct pending_entry *pending_at(const struct session *s, unsigned i);
+void pending_done(struct session *s);
+/* Answer LOCAL entries at the head. */
+void pending_answer_head(struct session *s);
+static inline void
+pending_answer_local(struct session *s)
+{
+    if (s->n_local > 0)
+        pending_answer_head(s);
+}
+/* An error: everything up to the next SYNC (which stays) is not answered any more. False: there is no SYNC yet.
+ */
+bool pending_skip_to_sync(struct session *s);
+/* A COPY from the client ended or failed: what was sent while it ran was not looked at. */
+void pending_skip_copy(struct session *s, bool failed);
+void pending_free_spare(struct hall *h);
+
+/* ---- statements.c: prepared statements, interned per hall ---- */
+
+struct statement {
+    struct statement_id id;
+    unsigned refs;
+    uint32_t sql_len, len;     /* bytes: text without its NUL; text with NUL, then the type count and types */
+    const struct facts *facts; /* held */
+    struct hall *hall;
+    const uint8_t *bytes; /* in the same block of memory */
+    uint8_t name_len;
+    char name[STATEMENT_NAME]; /* as servers know it */
+};
+struct statement *
+statement_intern(struct hall *h, struct slice sql, struct slice types, bool may_parse, bool *parsed);
+struct statement *statement_hold(struct statement *st);
+void statement_drop(struct statement *st); /* NULL is fine */
+static inline struct slice
+statement_sql(const struct statement *st)
+{
+    return slice_of(st->bytes, st->sql_len);
+}
+/* Append Parse with the name that servers know it by; or for the unnamed statement. */
+void statement_put_parse(struct text *t, const struct statement *st, bool named);
+struct statement *prepared_names_find(const struct session *s, struct slice name);
+void
+prepared_names_add(struct session *s, struct slice name, struct statement *st); /* NAME must be new; holds ST */
+void prepared_names_remove(struct session *s, struct slice name);
+/* A name of ST, or NULL. */
+const char *prepared_names_of(const struct session *s, const struct statement *st);
+/* Undo prepared_names_add() of ST after its Parse failed: the newest name with it. */
+void prepared_names_undo(struct session *s, const struct statement *st);
+void prepared_names_clear(struct session *s);
+unsigned prepared_names_count(const struct session *s);
+
+/* ---- settings.c ---- */
+
+/* The SQL that sets NAME to VALUE, of the worker's table. */
+struct params *settings_with(struct params *set, struct slice name, struct slice value);
+/* Append a Query that brings the linked server to the session's settings; false: nothing to do. */
+bool settings_replay(struct session *s, struct text *t);
+/* A statement completed: note what it set. */
+void settings_note(struct session *s, const struct effect *e);
+void settings_commit(struct session *s);   /* what was noted is lasting */
+void settings_rollback(struct session *s); /* it never happened */
+/* Tell the client what the server reports and it does not know. */
+void settings_tell(struct session *s);
+/* The server reported a value that no SET explains (a function set it): it becomes a setting of the session. */
+void settings_adopt(struct session *s, struct slice report);
+/* Start-up values and effects of DISCARD ALL. */
+void settings_discard(struct session *s);
+void settings_done(struct session *s);
+
+/* ---- pin.c ---- */
+void pin_note(struct session *s, const struct effect *e); /* a statement completed */
+void pin_set(struct session *s, enum pin_reason reason);
+/* False: the statement must not run (on_session_state = error); WHY says so. */
+bool pin_may_run(struct session *s, const struct facts *f, struct fault *why);
+bool session_is_pinned(const struct session *s);
+
+/* ---- known.c: facts of texts that were seen lately, by a hash of the whole text ---- */
+void known_open(struct hall *h);
+void known_close(struct hall *h);
+/* Held for the caller, or NULL. *KEY is for known_add(). */
+const struct facts *known_find(struct hall *h, struct slice sql, uint64_t *key);
+void known_add(struct hall *h, uint64_t key, const struct facts *f);
+
+/* ---- take.c, query.c, extended.c: messages of clients ---- */
+
+enum take { TAKE_MORE, TAKE_DONE, TAKE_WAIT, TAKE_CLOSED };
+struct taken {
+    struct wire_frame frame;
+    struct slice bytes; /* of the message, header included: what is here of it */
+    struct slice body;  /* the same without header */
+    bool whole;
+};
+size_t take_bytes(struct session *s, struct slice bytes);
+enum take take_query(struct session *s, const struct taken *m);
+enum take take_call(struct session *s, const struct taken *m);
+enum take take_parse(struct session *s, const struct taken *m);
+enum take take_bind(struct session *s, const struct taken *m);
+enum take take_describe(struct session *s, const struct taken *m);
+enum take take_execute(struct session *s, const struct taken *m);
+enum take take_close(struct session *s, const struct taken *m);
+enum take take_sync(struct session *s, const struct taken *m);
+enum take take_flush(struct session *s, const struct taken *m);
+enum take take_copy(struct session *s, const struct taken *m);
+/* Send M on as it is, the part that is not here yet too. */
+void take_forward(struct session *s, const struct taken *m);
+/* Facts of SQL, within this session's allowance of new shapes. */
+const struct facts *take_facts(struct session *s, struct slice sql);
+bool take_may_parse(struct session *s);
+/* A statement with these facts (NULL: unknown) goes out: may it end the transaction? */
+void take_note_ending(struct session *s, const struct facts *f);
+/* An error of ours in answer to the extended protocol: skip to Sync. */
+void take_refuse(struct session *s, const struct fault *why, bool extended);
+
+void bound_clear(struct session *s); /* portals end with their transaction */
+
+/* ---- link.c: having a server ---- */
+
+/* A linked server, brought to the session's state. False: the session waits, or is gone. */
+bool link_need(struct session *s);
+/* Give the server back when nothing keeps it. */
+void link_try_give_back(struct session *s);
+/* The client goes: what becomes of its server. */
+void link_drop(struct session *s);
+extern const struct server_borrower link_borrower;
+void
+link_lose(struct session *s); /* its server died: it has none any more; outstanding replies are forgotten */
+/* The first request since the session was quiet. */
+void link_begin(struct session *s);
+/* A server of its own for a replication client; welcome_server() or welcome_trouble() follows. */
+bool link_open_replication(struct session *s, struct slice mode, struct fault *why);
+
+/* ---- retry.c: a read that nobody answered is sent once more ---- */
+void retry_begin(struct session *s);
+void retry_note(struct session *s,
+                const struct facts *f); /* a statement with these facts (NULL: unknown) is part of it */
+void retry_keep(struct session *s, const struct taken *m);
+bool retry_start(struct session *s); /* the server died; false: not possible */
+
+/* ---- relay.c: messages of servers ---- */
+size_t relay_bytes(struct session *s, struct slice bytes);
+
+/* ---- lost.c: the server died in a transaction ---- */
+void lost_server(struct session *s, const struct fault *why);
+/* A message of the client while its transaction is lost. */
+enum take lost_take(struct session *s, const struct taken *m);
+
+/* ---- hello.c, login.c, welcome.c ---- */
+extern const struct stream_events session_stream_events;
+size_t hello_bytes(struct session *s, struct slice bytes);
+void hello_secured(struct session *s);
+void hello_direct_tls(struct session *s);
+bool login_begin(struct session *s, const struct startup *packet);
+size_t login_bytes(struct session *s, struct slice bytes);
+void login_free(struct session *s);
+void welcome_start(struct session *s);
+void welcome_server(struct session *s, struct server *server);
+void welcome_trouble(struct session *s, const struct fault *why);
+void welcome_lost(struct session *s, const struct fault *why); /* its server died before it was told anything */
+void welcome_replayed(struct session *s, const struct fault *why);
+
+/* ---- cancel.c ---- */
+void cancel_register(struct session *s, uint16_t minor);
+void cancel_unregister(struct session *s);
+void cancel_put_key(const struct session *s, struct text *t);
+void cancel_request(struct hall *h, uint32_t pid, struct slice key);
+void cancel_done(struct hall *h);
+
+/* ---- console.c ---- */
+void console_start(struct session *s);
+size_t console_bytes(struct session *s, struct slice bytes);
+void console_end(struct session *s);
+bool console_is_name(struct slice database);
+
+/* ---- timeouts.c ---- */
+void timeouts_resolve(struct session *s); /* limits of its user, after login and reload */
+void timeouts_arm(struct session *s);     /* login, waiting, idle */
+void timeouts_on_timer(struct timer *t);
+void timeouts_on_tick(struct timer *t);
+void timeouts_linked(struct hall *h); /* some session holds a server: keep ticking */
+
+/* ---- hall.c ---- */
+/* Random bytes fit for keys, without a system call for each login. LEN <= 256. */
+void hall_random(struct hall *h, void *out, size_t len);
+
+/* ---- session.c ---- */
+struct session *session_new(struct hall *h, int fd, bool is_unix);
+void session_move_to(struct session *s, enum session_state next);
+void session_say(struct session *s, enum wire_severity severity, const struct fault *why);
+/* compat.c: WHY, or with compat = pgbouncer THEIRS with PgBouncer's SQLSTATE and text of it. */
+const struct fault *compat_fault(const struct session *s, const struct fault *why, struct fault *theirs);
+void session_send(struct session *s, const struct text *t);
+struct text *session_scratch(struct session *s);
+/* The rest of a frame that came whole in M: body as text without its last NUL; false: malformed. */
+bool session_protocol_error(struct session *s, const char *what); /* always false; the session is closed */
+
+static inline int64_t
+session_now(const struct session *s)
+{
+    return s->hall->worker.now_us;
+}
+
+#endif

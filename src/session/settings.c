@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: ISC */
+/* Settings of a session, carried from server to server: what each statement set
+ * is noted when it completes, becomes lasting when its transaction commits, and is
+ * replayed as one difference in the same write as the next request. */
+#include "base/mem.h"
+#include "base/ring.h"
+#include "session_private.h"
+
+enum op_kind { OP_SET, OP_RESET, OP_RESET_ALL, OP_PIN, OP_UNPIN, OP_SAVEPOINT };
+
+struct set_op {
+    enum op_kind kind;
+    enum pin_reason pin;
+    char *name, *replay; /* replay lies in the same block */
+    struct ring in_log;
+};
+
+struct set_log {
+    struct ring ops; /* in the order in which they happened */
+};
+
+/* ---- SQL ---- */
+
+static void
+add_literal(struct text *t, struct slice s)
+{
+    bool backslash = s.len > 0 && memchr(s.data, '\\', s.len) != NULL;
+
+    if (backslash)
+        text_add_char(t, 'E');
+    text_add_char(t, '\'');
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.data[i] == '\'' || s.data[i] == '\\')
+            text_add_char(t, (char)s.data[i]);
+        text_add_char(t, (char)s.data[i]);
+    }
+    text_add_char(t, '\'');
+}
+
+struct params *
+settings_with(struct params *set, struct slice name, struct slice value)
+{
+    struct text sql = { 0 };
+
+    text_add_str(&sql, "SELECT pg_catalog.set_config(");
+    add_literal(&sql, name);
+    text_add_char(&sql, ',');
+    add_literal(&sql, value);
+    text_add_str(&sql, ",false)");
+    set = params_with(set, name, text_slice(&sql));
+    text_done(&sql);
+    return set;
+}
+
+/* RESET a."b": each part of a dotted name quoted. */
+static void
+add_reset(struct text *t, struct slice name)
+{
+    struct slice rest = name;
+
+    text_add_str(t, "RESET ");
+    for (;;) {
+        const uint8_t *dot = rest.len == 0 ? NULL : memchr(rest.data, '.', rest.len);
+
+        if (dot == NULL) {
+            text_add_quoted(t, rest, '"');
+            return;
+        }
+        text_add_quoted(t, slice_head(rest, (size_t)(dot - rest.data)), '"');
+        text_add_char(t, '.');
+        rest = slice_tail(rest, (size_t)(dot - rest.data) + 1);
+    }
+}
+
+static void
+separate(struct text *sql, size_t start)
+{
+    if (sql->len > start)
+        text_add_char(sql, ';');
+}
+
+bool
+settings_replay(struct session *s, struct text *t)
+{
+    struct params *have = s->server->settings, *want = s->settings;
+    size_t start;
+    size_t message;
+
+    if (have == want)
+        return false;
+    message = wire_begin(t, 'Q');
+    start = t->len;
+    if (have == NULL)
+        text_add_str(t, "RESET ALL");
+    for (unsigned i = 0; have != NULL && i < have->n; i++) {
+        if (params_find(want, have->at[i].name) != NULL)
+            continue;
+        separate(t, start);
+        add_reset(t, have->at[i].name);
+    }
+    for (unsigned i = 0; i < want->n; i++) {
+        const struct param *old = have == NULL ? NULL : params_find(have, want->at[i].name);
+
+        if (old != NULL && slice_equal(old->value, want->at[i].value))
+            continue;
+        separate(t, start);
+        text_add(t, want->at[i].value);
+    }
+    wire_put_u8(t, 0);
+    wire_end(t, message, 'Q');
+    params_drop(have);
+    s->server->settings = params_hold(want);
+    return true;
+}
+
+/* ---- the log of a transaction ---- */
+
+static struct set_op *
+log_op(struct session *s, enum op_kind kind, struct slice name, struct slice replay)
+{
+    struct set_op *op = mem_new(struct set_op);
+
+    op->kind = kind;
+    op->name = mem_alloc(name.len + replay.len + 2);
+    op->replay = op->name + name.len + 1;
+    if (name.len > 0)
+        memcpy(op->name, name.data, name.len);
+    op->name[name.len] = '\0';
+    if (replay.len > 0)
+        memcpy(op->replay, replay.data, replay.len);
+    op->replay[replay.len] = '\0';
+    if (s->log == NULL) {
+        s->log = mem_new(struct set_log);
+        ring_init(&s->log->ops);
+    }
+    ring_append(&s->log->ops, &op->in_log);
+    return op;
+}
+
+static void
+op_free(struct set_op *op)
+{
+    ring_remove(&op->in_log);
+    mem_free(op->name);
+    mem_free(op);
+}
+
+static struct set_op *
+find_savepoint(const struct session *s, struct slice name)
+{
+    if (s->log == NULL)
+        return NULL;
+    for (struct ring *r = ring_last(&s->log->ops); r != NULL && r != &s->log->ops; r = r->prev) {
+        struct set_op *op = container_of(r, struct set_op, in_log);
+
+        if (op->kind == OP_SAVEPOINT && slice_is(name, op->name))
+            return op;
+    }
+    return NULL;
+}
+
+/* ROLLBACK TO: what came after the savepoint is gone; the savepoint stays. */
+static void
+roll_back_to(struct session *s, struct slice name)
+{
+    struct set_op *mark = find_savepoint(s, name);
+
+    if (mark == NULL)
+        return;
+    while (mark->in_log.next != &s->log->ops)
+        op_free(container_of(mark->in_log.next, struct set_op, in_log));
+}
+
+/* RELEASE: the savepoint and those made after it are gone; what was set stays. */
+static void
+release(struct session *s, struct slice name)
+{
+    struct set_op *mark = find_savepoint(s, name);
+    struct ring *next;
+
+    if (mark == NULL)
+        return;
+    for (struct ring *r = &mark->in_log; r != &s->log->ops; r = next) {
+        struct set_op *op = container_of(r, struct set_op, in_log);
+
+        next = r->next;
+        if (op->kind == OP_SAVEPOINT)
+            op_free(op);
+    }
+}
+
+void
+settings_note(struct session *s, const struct effect *e)
+{
+    switch (e->kind) {
+    case EFFECT_SET:
+    case EFFECT_SET_CONFIG:
+        log_op(s, OP_SET, e->name, e->replay);
+        break;
+    case EFFECT_RESET:
+        log_op(s, OP_RESET, e->name, SLICE(""));
+        break;
+    case EFFECT_RESET_ALL:
+        log_op(s, OP_RESET_ALL, SLICE(""), SLICE(""));
+        break;
+    case EFFECT_PIN:
+        log_op(s, OP_PIN, SLICE(""), SLICE(""))->pin = e->pin;
+        return;
+    case EFFECT_UNPIN:
+        log_op(s, OP_UNPIN, SLICE(""), SLICE(""))->pin = e->pin;
+        return;
+    case EFFECT_SAVEPOINT:
+        log_op(s, OP_SAVEPOINT, e->name, SLICE(""));
+        return;
+    case EFFECT_ROLLBACK_TO:
+        roll_back_to(s, e->name);
+        break;
+    case EFFECT_RELEASE:
+        release(s, e->name);
+        return;
+    default:
+        return;
+    }
+    s->explained = true;
+}
+
+/* What RESET means: for the session its own start-up value, for the server its default. */
+static void
+reset_one(struct session *s, struct slice name)
+{
+    const struct param *first = params_find(s->startup, name);
+
+    if (first != NULL)
+        s->settings = params_with(s->settings, name, first->value);
+    else
+        s->settings = params_without(s->settings, name);
+    if (s->server != NULL && s->server->settings != NULL)
+        s->server->settings = params_without(s->server->settings, name);
+}
+
+static void
+reset_all(struct session *s)
+{
+    params_drop(s->settings);
+    s->settings = params_hold(s->startup);
+    if (s->server == NULL)
+        return;
+    params_drop(s->server->settings);
+    s->server->settings = params_empty(s->hall->pools.sets);
+}
+
+static void
+apply(struct session *s, const struct set_op *op)
+{
+    struct slice name = slice_str(op->name), replay = slice_str(op->replay);
+
+    switch (op->kind) {
+    case OP_SET:
+        s->settings = params_with(s->settings, name, replay);
+        if (s->server != NULL && s->server->settings != NULL)
+            s->server->settings = params_with(s->server->settings, name, replay);
+        break;
+    case OP_RESET:
+        reset_one(s, name);
+        break;
+    case OP_RESET_ALL:
+        reset_all(s);
+        break;
+    case OP_PIN:
+        pin_set(s, op->pin);
+        break;
+    case OP_UNPIN:
+        s->pins &= (uint16_t) ~(1u << op->pin);
+        break;
+    case OP_SAVEPOINT:
+        break;
+    }
+}
+
+void
+settings_commit(struct session *s)
+{
+    if (s->log == NULL)
+        return;
+    ring_each (r, &s->log->ops)
+        apply(s, container_of(r, struct set_op, in_log));
+    settings_rollback(s);
+}
+
+void
+settings_rollback(struct session *s)
+{
+    if (s->log == NULL)
+        return;
+    while (!ring_is_empty(&s->log->ops))
+        op_free(container_of(ring_first(&s->log->ops), struct set_op, in_log));
+    mem_free(s->log);
+    s->log = NULL;
+}
+
+void
+settings_discard(struct session *s)
+{
+    settings_rollback(s);
+    reset_all(s);
+}
+
+/* ---- ParameterStatus ---- */
+
+void
+settings_tell(struct session *s)
+{
+    struct params *now = s->server->reports;
+    struct text *t;
+
+    if (s->told == now)
+        return;
+    t = session_scratch(s);
+    for (unsigned i = 0; i < now->n; i++) {
+        const struct param *old = s->told == NULL ? NULL : params_find(s->told, now->at[i].name);
+
+        if (old == NULL || !slice_equal(old->value, now->at[i].value))
+            wire_put_parameter(t, now->at[i].name, now->at[i].value);
+    }
+    session_send(s, t);
+    params_drop(s->told);
+    s->told = params_hold(now);
+}
+
+/* Values that follow from who and what the server is, and cannot be set by a session. */
+static bool
+is_fact(struct slice name)
+{
+    static const char *const facts[] = { "is_superuser",   "session_authorization", "in_hot_standby",
+                                         "server_version", "server_encoding",       "integer_datetimes" };
+
+    for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++)
+        if (slice_is_nocase(name, facts[i]))
+            return true;
+    return false;
+}
+
+static void
+forget_sets(struct session *s, struct slice name)
+{
+    if (s->log == NULL)
+        return;
+    ring_each_safe (r, &s->log->ops) {
+        struct set_op *op = container_of(r, struct set_op, in_log);
+
+        if (op->kind == OP_SET && slice_is_nocase(name, op->name))
+            op_free(op);
+    }
+}
+
+void
+settings_adopt(struct session *s, struct slice report)
+{
+    struct wire_cursor c = wire_cursor(report);
+    struct slice name = wire_get_string(&c), value = wire_get_string(&c);
+    const struct param *before = s->told_before == NULL ? NULL : params_find(s->told_before, name);
+    struct params *one;
+
+    if (c.bad || is_fact(name) || s->explained)
+        return;
+    if (before != NULL && slice_equal(before->value, value)) {
+        forget_sets(s, name);
+        return;
+    }
+    one = settings_with(params_empty(s->hall->pools.sets), name, value);
+    log_op(s, OP_SET, name, one->at[0].value);
+    params_drop(one);
+}
+
+void
+settings_done(struct session *s)
+{
+    settings_rollback(s);
+    params_drop(s->settings);
+    params_drop(s->startup);
+    params_drop(s->told);
+    params_drop(s->told_before);
+    s->settings = s->startup = s->told = s->told_before = NULL;
+}

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: ISC */
+/* Prepared statements: texts interned once per hall, names per session. */
+#include <stddef.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+#undef HASH_FUNCTION
+#define HASH_FUNCTION(key, len, out) ((out) = (unsigned)XXH3_64bits((key), (len)))
+#include <uthash.h>
+
+#include "base/mem.h"
+#include "session_private.h"
+
+/* The hall's table: the handle lives beside the statement, so that uthash stays inside this file. */
+struct interned {
+    UT_hash_handle hh;
+    struct statement st;
+    uint8_t bytes[];
+};
+
+struct name {
+    UT_hash_handle hh;
+    struct statement *st;
+    char text[];
+};
+
+struct names {
+    struct name *all;
+};
+
+static struct interned *
+table_of(const struct hall *h)
+{
+    return h->statements == NULL ? NULL : container_of(h->statements, struct interned, st);
+}
+
+static void
+set_table(struct hall *h, struct interned *first)
+{
+    h->statements = first == NULL ? NULL : &first->st;
+}
+
+static struct statement_id
+id_of(const struct hall *h, struct slice sql, struct slice types)
+{
+    XXH128_hash_t a = XXH3_128bits_withSeed(sql.data, sql.len, h->seed), b;
+
+    if (types.len > 2) {
+        b = XXH3_128bits_withSeed(types.data, types.len, h->seed + 1);
+        a.low64 ^= b.low64;
+        a.high64 ^= b.high64;
+    }
+    return (struct statement_id){ a.low64 | 1, a.high64 };
+}
+
+static struct interned *
+make(struct hall *h, struct statement_id id, struct slice sql, struct slice types)
+{
+    struct interned *i = mem_alloc(sizeof(*i) + sql.len + 1 + types.len);
+
+    memset(i, 0, sizeof(*i));
+    i->st.id = id;
+    i->st.refs = 1;
+    i->st.hall = h;
+    i->st.name_len = (uint8_t)statement_name(id, i->st.name);
+    i->st.sql_len = (uint32_t)sql.len;
+    i->st.len = (uint32_t)(sql.len + 1 + types.len);
+    i->st.bytes = i->bytes;
+    memcpy(i->bytes, sql.data, sql.len);
+    i->bytes[sql.len] = '\0';
+    memcpy(i->bytes + sql.len + 1, types.data, types.len);
+    return i;
+}
+
+struct statement *
+statement_intern(struct hall *h, struct slice sql, struct slice types, bool may_parse, bool *parsed)
+{
+    struct statement_id id = id_of(h, sql, types);
+    struct interned *table = table_of(h), *i;
+
+    *parsed = false;
+    HASH_FIND(hh, table, &id, sizeof(id), i);
+    if (i != NULL)
+        return statement_hold(&i->st);
+    i = make(h, id, sql, types);
+    i->st.facts = facts_of(h->facts, sql, may_parse, parsed);
+    HASH_ADD(hh, table, st.id, sizeof(id), i);
+    set_table(h, table);
+    return &i->st;
+}
+
+struct statement *
+statement_hold(struct statement *st)
+{
+    st->refs++;
+    return st;
+}
+
+void
+statement_drop(struct statement *st)
+{
+    struct interned *table, *i;
+
+    if (st == NULL || --st->refs > 0)
+        return;
+    i = container_of(st, struct interned, st);
+    table = table_of(st->hall);
+    HASH_DEL(table, i);
+    set_table(st->hall, table);
+    facts_drop(st->facts);
+    mem_free(i);
+}
+
+void
+statement_put_parse(struct text *t, const struct statement *st, bool named)
+{
+    size_t start = wire_begin(t, 'P');
+
+    wire_put_string(t, named ? slice_of(st->name, st->name_len) : SLICE(""));
+    wire_put_bytes(t, slice_of(st->bytes, st->len));
+    wire_end(t, start, 'P');
+}
+
+/* ---- names of one session ---- */
+
+static struct name *
+find(const struct session *s, struct slice name)
+{
+    struct name *n = NULL;
+
+    if (s->names != NULL)
+        HASH_FIND(hh, s->names->all, name.data, name.len, n);
+    return n;
+}
+
+struct statement *
+prepared_names_find(const struct session *s, struct slice name)
+{
+    struct name *n = find(s, name);
+
+    return n == NULL ? NULL : n->st;
+}
+
+void
+prepared_names_add(struct session *s, struct slice name, struct statement *st)
+{
+    struct name *n = mem_alloc(sizeof(*n) + name.len + 1);
+
+    memset(n, 0, sizeof(*n));
+    memcpy(n->text, name.data, name.len);
+    n->text[name.len] = '\0';
+    n->st = statement_hold(st);
+    if (s->names == NULL)
+        s->names = mem_new(struct names);
+    HASH_ADD(hh, s->names->all, text, (unsigned)name.len, n);
+}
+
+static void
+forget(struct session *s, struct name *n)
+{
+    HASH_DEL(s->names->all, n);
+    statement_drop(n->st);
+    mem_free(n);
+    if (s->names->all != NULL)
+        return;
+    mem_free(s->names);
+    s->names = NULL;
+}
+
+void
+prepared_names_remove(struct session *s, struct slice name)
+{
+    struct name *n = find(s, name);
+
+    if (n != NULL)
+        forget(s, n);
+}
+
+/* The newest name of ST. */
+static struct name *
+name_of(const struct session *s, const struct statement *st)
+{
+    struct name *n, *next, *last = NULL;
+
+    if (s->names == NULL)
+        return NULL;
+    HASH_ITER(hh, s->names->all, n, next)
+    if (n->st == st)
+        last = n;
+    return last;
+}
+
+const char *
+prepared_names_of(const struct session *s, const struct statement *st)
+{
+    const struct name *n = name_of(s, st);
+
+    return n == NULL ? NULL : n->text;
+}
+
+void
+prepared_names_undo(struct session *s, const struct statement *st)
+{
+    struct name *n = name_of(s, st);
+
+    if (n != NULL)
+        forget(s, n);
+}
+
+void
+prepared_names_clear(struct session *s)
+{
+    while (s->names != NULL)
+        forget(s, s->names->all);
+}
+
+unsigned
+prepared_names_count(const struct session *s)
+{
+    return s->names == NULL ? 0 : HASH_COUNT(s->names->all);
+}
+
+void
+session_each_prepared(const struct session *s, void (*each)(void *owner, struct slice name, struct slice sql),
+                      void *owner)
+{
+    struct name *n, *next;
+
+    if (s->names == NULL)
+        return;
+    HASH_ITER(hh, s->names->all, n, next)
+    each(owner, slice_str(n->text), statement_sql(n->st));
+}

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: ISC */
+/* Messages of a client that is logged in: one table says what is legal, how long
+ * it may be, and who takes it. */
+#include "session_private.h"
+
+#define SMALL_MESSAGE (64 * 1024)
+#define NO_BODY       WIRE_HEADER
+#define MOST_PENDING  8192 /* replies outstanding before we stop reading the client */
+
+#define SHAPES_A_SECOND 200 /* statements of one session that the parser may see in a second */
+
+typedef enum take take_handler(struct session *s, const struct taken *m);
+
+struct rule {
+    take_handler *take;
+    bool whole;   /* TAKE wants all of it, when it is not longer than max_statement_size */
+    bool skipped; /* ignored after an error until Sync */
+    uint32_t max; /* 0: max_packet_size */
+};
+
+static const struct rule rules[128] = {
+#define MESSAGE(type, take, whole, skipped, max) [type] = { take, whole, skipped, max },
+#include "session/client_messages.def"
+#undef MESSAGE
+};
+
+/* NULL: no client may send such a message once it is logged in. */
+static const struct rule *
+rule_of(uint8_t type)
+{
+    return type < sizeof(rules) / sizeof(rules[0]) && rules[type].take != NULL ? &rules[type] : NULL;
+}
+
+void
+take_forward(struct session *s, const struct taken *m)
+{
+    stream_put(&s->server->stream, m->bytes);
+}
+
+bool
+take_may_parse(struct session *s)
+{
+    if (session_now(s) - s->shapes_us > 1000000) {
+        s->shapes_us = session_now(s);
+        s->n_new_shapes = 0;
+    }
+    return s->n_new_shapes < SHAPES_A_SECOND;
+}
+
+const struct facts *
+take_facts(struct session *s, struct slice sql)
+{
+    bool parsed;
+    uint64_t key;
+    const struct facts *f = known_find(s->hall, sql, &key);
+
+    if (f != NULL)
+        return f;
+    f = facts_of(s->hall->facts, sql, take_may_parse(s), &parsed);
+    s->n_new_shapes += parsed;
+    if (f->analysed)
+        known_add(s->hall, key, f);
+    return f;
+}
+
+void
+take_note_ending(struct session *s, const struct facts *f)
+{
+    retry_note(s, f);
+    if (f == NULL || !f->analysed || f->class == CLASS_END || f->n_statements > 1 || f->transaction_block)
+        s->ending = true;
+}
+
+void
+take_refuse(struct session *s, const struct fault *why, bool extended)
+{
+    struct pending_entry *e = pending_push(s, PENDING_REFUSAL, PENDING_LOCAL | (extended ? 0 : PENDING_READY));
+
+    e->refusal = mem_dup(why, sizeof(*why));
+    if (extended)
+        s->extended = EXTENDED_SKIP_TO_SYNC;
+    pending_answer_local(s);
+}
+
+/* A cancel request came, or the time ran out, while the client waited for a server: its request never ran. */
+static void
+refuse_unstarted(struct session *s, uint8_t type)
+{
+    struct fault why;
+
+    fault_set(&why, "57014", "canceling statement due to user request");
+    if (s->refusal != NULL)
+        why = *s->refusal;
+    s->cancelled = false;
+    s->refusal = NULL;
+    take_refuse(s, &why, type != 'Q' && type != 'F');
+}
+
+static enum take
+take_one(struct session *s, const struct rule *rule, struct taken *m)
+{
+    uint32_t most = (uint32_t)s->hall->setup.conf->general.max_statement_size;
+
+    if (rule->whole && !m->whole && m->frame.len <= (rule->max > 0 ? rule->max : most))
+        return TAKE_MORE;
+    if (s->extended == EXTENDED_SKIP_TO_SYNC && rule->skipped)
+        return TAKE_DONE;
+    if (s->lost)
+        return lost_take(s, m);
+    if ((s->cancelled || s->refusal != NULL) && rule->skipped) {
+        refuse_unstarted(s, m->frame.type);
+        return TAKE_DONE;
+    }
+    return rule->take(s, m);
+}
+
+/* The bytes of a message that is streamed through; without a server they are dropped. */
+static size_t
+stream_through(struct session *s, struct slice bytes)
+{
+    struct slice part = slice_head(bytes, s->client_left);
+
+    if (s->server != NULL && !s->lost)
+        stream_put(&s->server->stream, part);
+    s->client_left -= (uint32_t)part.len;
+    return part.len;
+}
+
+/* One message at the start of BYTES. */
+static enum take
+take_message(struct session *s, struct slice bytes, size_t *used)
+{
+    struct taken m;
+    const struct rule *rule;
+    enum take answer;
+
+    switch (wire_frame_read(bytes.data, bytes.len, (uint32_t)s->hall->setup.conf->general.max_packet_size,
+                            &m.frame)) {
+    case WIRE_MORE:
+        return TAKE_MORE;
+    case WIRE_BAD:
+        session_protocol_error(s, "invalid message length");
+        return TAKE_CLOSED;
+    case WIRE_MESSAGE:
+        break;
+    }
+    if (m.frame.type == 'X') {
+        session_close(s, NULL);
+        return TAKE_CLOSED;
+    }
+    rule = rule_of(m.frame.type);
+    if (rule == NULL || (rule->max > 0 && m.frame.len > rule->max)) {
+        session_protocol_error(s, rule == NULL ? "invalid frontend message type" : "invalid message length");
+        return TAKE_CLOSED;
+    }
+    m.bytes = slice_head(bytes, m.frame.len);
+    m.body = slice_tail(m.bytes, WIRE_HEADER);
+    m.whole = m.bytes.len == m.frame.len;
+    answer = take_one(s, rule, &m);
+    if (answer == TAKE_DONE && s->state != SESSION_GONE) {
+        *used = m.bytes.len;
+        if (s->retriable)
+            retry_keep(s, &m);
+        s->client_left = m.frame.len - (uint32_t)m.bytes.len;
+    }
+    return s->state == SESSION_GONE ? TAKE_CLOSED : answer;
+}
+
+size_t
+take_bytes(struct session *s, struct slice bytes)
+{
+    size_t used = 0, n = 0;
+
+    while (used < bytes.len && (s->state == SESSION_READY || s->state == SESSION_LINKED)) {
+        if (s->client_left > 0) {
+            used += stream_through(s, slice_tail(bytes, used));
+            continue;
+        }
+        if (pending_count(s) > MOST_PENDING) {
+            stream_pause(&s->client, STREAM_PAUSE_OWNER);
+            break;
+        }
+        switch (take_message(s, slice_tail(bytes, used), &n)) {
+        case TAKE_DONE:
+            used += n;
+            break;
+        case TAKE_CLOSED:
+            return bytes.len;
+        case TAKE_MORE:
+        case TAKE_WAIT:
+            return used;
+        }
+    }
+    if (s->pool != NULL)
+        s->pool->database->stats.received += (int64_t)used;
+    return used;
+}

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: ISC */
+/* From a proven identity to the first ReadyForQuery: limits, the pool, and what the
+ * server reports for this client's start-up settings. The first client with such settings waits for
+ * a server, which judges them; the answer is kept for the next ones. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "login_private.h"
+
+#define PATIENCE_US (2 * CLOCK_S) /* how long a login waits for a database that cannot be reached */
+
+static void
+no_database(struct session *s)
+{
+    struct fault why;
+
+    fault_set(&why, "3D000", "database \"%.63s\" does not exist", s->database);
+    fault_hint(&why, "Name it in [databases].");
+    session_close(s, &why);
+}
+
+static bool
+enter(struct session *s, const struct conf_database *d)
+{
+    const struct conf_general *g = &s->hall->setup.conf->general;
+    const struct conf_user *u = conf_find_user(s->hall->setup.conf, slice_str(s->user));
+    struct client_limits limits = {
+        .all = g->max_client_conn,
+        .database =
+            d->max_db_client_connections >= 0 ? d->max_db_client_connections : g->max_db_client_connections,
+        .user = u != NULL && u->max_user_client_connections >= 0 ? u->max_user_client_connections
+                                                                 : g->max_user_client_connections,
+    };
+    struct fault why;
+
+    if ((registry_flags(s->hall->registry, slice_str(s->database)) & DATABASE_DISABLED) != 0)
+        fault_set(&why, "57P03", "database \"%.63s\" is disabled", s->database);
+    else if (registry_client_enter(s->hall->registry, slice_str(s->database), slice_str(s->user), &limits,
+                                   &why))
+        return s->entered = true;
+    session_close(s, &why);
+    return false;
+}
+
+/* ---- what the client is told ---- */
+
+static void
+put_reports(struct text *t, const struct params *reports)
+{
+    for (unsigned i = 0; i < reports->n; i++)
+        wire_put_parameter(t, reports->at[i].name, reports->at[i].value);
+}
+
+/* REPORTS is taken over. */
+static void
+finish(struct session *s, struct params *reports, enum session_state next)
+{
+    struct text *t;
+
+    params_drop(s->told);
+    s->told = reports;
+    cancel_register(s, s->login->minor);
+    t = session_scratch(s);
+    wire_put_auth(t, 0, SLICE(""));
+    put_reports(t, reports);
+    cancel_put_key(s, t);
+    wire_put_ready(t, 'I');
+    session_send(s, t);
+    s->pool->database->stats.logins++;
+    if (s->hall->setup.conf->general.log_connections)
+        log_info("client=c%" PRIu64 " login attempt: db=%s user=%s tls=%s", s->id, s->database, s->user,
+                 s->tls ? "yes" : "no");
+    login_free(s);
+    s->hall->n_logins--;
+    session_move_to(s, next);
+    timeouts_arm(s);
+}
+
+/* The settings that decide what a server reports, but for the name that each client has of its own. */
+static struct params *
+common_settings(const struct session *s)
+{
+    return params_without(params_hold(s->settings), SLICE("application_name"));
+}
+
+static struct params *
+with_application(const struct session *s, struct params *reports)
+{
+    const struct param *p = params_find(reports, SLICE("application_name"));
+    struct slice own = slice_str(s->application == NULL ? "" : s->application);
+
+    if (p == NULL || slice_equal(p->value, own))
+        return reports;
+    return params_with(reports, SLICE("application_name"), own);
+}
+
+/* ---- waiting for the first server ---- */
+
+void
+welcome_start(struct session *s)
+{
+    const struct conf_database *d;
+    struct params *common, *known;
+    struct fault why;
+
+    if (console_is_name(slice_str(s->database))) {
+        console_start(s);
+        return;
+    }
+    d = conf_find_database(s->hall->setup.conf, slice_str(s->database));
+    if (d == NULL) {
+        no_database(s);
+        return;
+    }
+    if (!enter(s, d))
+        return;
+    s->pool = pools_find(&s->hall->pools, d, slice_str(s->database), slice_str(s->user), s->credential);
+    s->pool->n_sessions++;
+    timeouts_resolve(s);
+    if (s->replication) {
+        session_move_to(s, SESSION_WELCOME);
+        if (!link_open_replication(s, slice_str(s->login->replication), &why))
+            session_close(s, &why);
+        return;
+    }
+    common = common_settings(s);
+    known = pool_find_welcome(s->pool, common);
+    params_drop(common);
+    if (known != NULL && !pool_is_down(s->pool)) {
+        finish(s, with_application(s, params_hold(known)), SESSION_READY);
+        return;
+    }
+    session_move_to(s, SESSION_WELCOME);
+    if (link_need(s))
+        welcome_server(s, s->server);
+}
+
+static void
+welcome_ready(struct session *s)
+{
+    struct params *common = common_settings(s);
+
+    pool_add_welcome(s->pool, common, s->server->reports);
+    params_drop(common);
+    finish(s, with_application(s, params_hold(s->server->reports)), SESSION_LINKED);
+}
+
+static void
+open_tunnel(struct session *s)
+{
+    finish(s, params_hold(s->server->reports), SESSION_TUNNEL);
+}
+
+void
+welcome_server(struct session *s, struct server *server)
+{
+    struct text *t = session_scratch(s);
+
+    if (s->replication) {
+        open_tunnel(s);
+        return;
+    }
+    if (settings_replay(s, t)) {
+        stream_put_copy(&server->stream, text_slice(t));
+        text_clear(t);
+        pending_push(s, PENDING_QUERY, PENDING_OURS | PENDING_REPLAY);
+        return;
+    }
+    welcome_ready(s);
+    link_try_give_back(s);
+}
+
+/* The server judged the settings: WHY is NULL, or what is wrong with them. Called inside the server's event:
+ * giving back comes after it. */
+void
+welcome_replayed(struct session *s, const struct fault *why)
+{
+    struct server *server = s->server;
+    struct fault cause;
+
+    if (why == NULL) {
+        if (s->state == SESSION_WELCOME)
+            welcome_ready(s);
+        return;
+    }
+    cause = *why;
+    if (s->state != SESSION_WELCOME)
+        fault_detail(&cause, "This came up while the session's settings were brought to another server.");
+    link_lose(s);
+    session_close(s, &cause);
+    server_close(server, &cause);
+}
+
+static bool
+is_final(const struct fault *why)
+{
+    return strncmp(why->sqlstate, "28", 2) == 0 || strcmp(why->sqlstate, "3D000") == 0 ||
+           strcmp(why->sqlstate, "42501") == 0 || strcmp(why->sqlstate, "22023") == 0 ||
+           strcmp(why->sqlstate, "42704") == 0;
+}
+
+/* An attempt to reach PostgreSQL failed while this client waits for it. */
+void
+welcome_trouble(struct session *s, const struct fault *why)
+{
+    struct login *l = s->login;
+    char cause[300];
+    struct fault told;
+
+    if (l->down_since_us == 0)
+        l->down_since_us = session_now(s);
+    if (is_final(why)) {
+        told = *why;
+        session_close(s, &told);
+        return;
+    }
+    if (!s->replication && s->waiter.since_us != 0 && session_now(s) - l->down_since_us < PATIENCE_US)
+        return;
+    snprintf(cause, sizeof(cause), "%.63s:%u: %.200s", s->pool->target.host, s->pool->target.port,
+             why->message);
+    fault_set(&told, "57P03", "no server is available for database \"%.63s\"", s->database);
+    fault_detail(&told, "%s", cause);
+    fault_hint(&told, "Check that PostgreSQL runs and accepts connections from here.");
+    session_close(s, &told);
+}
+
+void
+welcome_lost(struct session *s, const struct fault *why)
+{
+    struct login *l = s->login;
+
+    if (l->down_since_us == 0)
+        l->down_since_us = session_now(s);
+    if (s->replication || session_now(s) - l->down_since_us >= PATIENCE_US)
+        welcome_trouble(s, why);
+    else if (link_need(s))
+        welcome_server(s, s->server);
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: ISC */
+/* From an SQL string to its class and effects, by libpg_query. Pure but for the parser's memory, which
+ * belongs to the thread and goes with it. Leaves the guards to digest, single statements to effects. */
+#include "analyse_private.h"
+
+#include <pg_query.h>
+
+#include "base/mem.h"
+#include "lexer_private.h"
+#include "reads_private.h"
+
+/* The statement at LEN bytes (0: all) from AT, without comments and white space at its ends. */
+static struct slice
+statement_text(struct slice sql, int32_t at, int32_t len)
+{
+    struct slice s = slice_tail(sql, at < 0 ? 0 : (size_t)at), token;
+    const uint8_t *start = NULL, *end = NULL;
+    struct lexer lexer;
+
+    if (len > 0)
+        s = slice_head(s, (size_t)len);
+    lexer_init(&lexer, s);
+    while (lexer_next(&lexer, &token) != TOKEN_END) {
+        if (slice_is(token, ";"))
+            break;
+        start = start == NULL ? token.data : start;
+        end = token.data + token.len;
+    }
+    return start == NULL ? slice_of("", 0) : slice_of(start, (size_t)(end - start));
+}
+
+static bool
+is_begin(const PgQuery__TransactionStmt *t)
+{
+    return t->kind == PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_BEGIN ||
+           t->kind == PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_START;
+}
+
+static enum statement_class
+class_of_transaction(const PgQuery__TransactionStmt *t)
+{
+    if (is_begin(t))
+        return CLASS_BEGIN;
+    if (t->kind == PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_COMMIT ||
+        t->kind == PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_ROLLBACK)
+        return t->chain ? CLASS_OTHER : CLASS_END;
+    return CLASS_OTHER;
+}
+
+static char *
+lower_dup(const char *s)
+{
+    char *copy = mem_strdup(s);
+
+    for (char *p = copy; *p != '\0'; p++)
+        if (*p >= 'A' && *p <= 'Z')
+            *p = (char)(*p | 0x20);
+    return copy;
+}
+
+/* The class of a string that is one statement. */
+static void
+classify(struct analysis *a, const PgQuery__Node *stmt)
+{
+    a->class = CLASS_OTHER;
+    if (stmt->node_case == PG_QUERY__NODE__NODE_TRANSACTION_STMT) {
+        a->class = class_of_transaction(stmt->transaction_stmt);
+    } else if (stmt->node_case == PG_QUERY__NODE__NODE_VARIABLE_SHOW_STMT) {
+        a->class = CLASS_SHOW;
+        a->show_name = lower_dup(stmt->variable_show_stmt->name);
+    }
+}
+
+static void
+add_statement(struct analysis *a, struct slice sql, const PgQuery__RawStmt *raw)
+{
+    const PgQuery__Node *stmt = raw->stmt;
+    struct effects *e = &a->effects;
+
+    if (stmt->node_case == PG_QUERY__NODE__NODE_TRANSACTION_STMT)
+        a->transaction_block |= is_begin(stmt->transaction_stmt) || stmt->transaction_stmt->chain;
+    a->reads_only = (a->reads_only || a->n_statements == 0) && reads_only(stmt);
+    e->statement = a->n_statements++;
+    if (stmt->node_case == PG_QUERY__NODE__NODE_VARIABLE_SET_STMT)
+        e->text = statement_text(sql, raw->stmt_location, raw->stmt_len);
+    effects_of_statement(e, stmt);
+}
+
+static bool
+read_tree(struct analysis *a, struct slice sql, const PgQuery__ParseResult *tree)
+{
+    for (size_t i = 0; i < tree->n_stmts; i++) {
+        if (tree->stmts[i]->stmt == NULL)
+            return false;
+        add_statement(a, sql, tree->stmts[i]);
+    }
+    if (a->n_statements == 1)
+        classify(a, tree->stmts[0]->stmt);
+    else
+        a->class = a->n_statements == 0 ? CLASS_EMPTY : CLASS_OTHER;
+    return true;
+}
+
+void
+analysis_done(struct analysis *a)
+{
+    effects_done(&a->effects);
+    mem_free(a->show_name);
+    *a = (struct analysis){ 0 };
+}
+
+void
+analyse(struct slice sql, bool has_literals, struct analysis *out)
+{
+    char *text = slice_dup(sql);
+    PgQueryProtobufParseResult result = pg_query_parse_protobuf(text);
+    PgQuery__ParseResult *tree = NULL;
+
+    *out = (struct analysis){ .effects.sql_has_literals = has_literals };
+    if (result.error == NULL)
+        tree = pg_query__parse_result__unpack(NULL, result.parse_tree.len, (uint8_t *)result.parse_tree.data);
+    if (tree != NULL && !(out->analysed = read_tree(out, sql, tree)))
+        analysis_done(out);
+    if (tree != NULL)
+        pg_query__parse_result__free_unpacked(tree, NULL);
+    pg_query_free_protobuf_parse_result(result);
+    mem_free(text);
+}

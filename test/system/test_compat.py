@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: ISC
+"""compat = pgbouncer: SQLSTATEs and messages that PgBouncer's users match; DETAIL and HINT stay pgweir's."""
+import pytest
+
+from harness import wire
+
+
+def refused(act, *words, **more):
+    with pytest.raises(wire.ServerError) as e:
+        act(*words, **more)
+    return e.value
+
+
+def said(error):
+    return error.level, error.sqlstate, error.message
+
+
+def last_words(w):
+    f, = [m.fields() for m in w.expect_closed(8) if m.kind == "E"]
+    return f["V"], f["C"], f["M"]
+
+
+@pytest.mark.parametrize("option, message", [
+    ("max_client_conn", "no more connections allowed (max_client_conn)"),
+    ("max_db_client_connections", "client connections exceeded (max_db_client_connections)"),
+    ("max_user_client_connections", "client connections exceeded (max_user_client_connections)")])
+def test_a_client_too_many_hears_of_the_limit(make_weir, option, message):
+    weir = make_weir(section="pgbouncer", **{option: 1})
+    with weir.wire():
+        e = refused(weir.wire)
+    assert said(e) == ("FATAL", "08P01", message)
+    assert e.fields["D"].startswith(option + " is 1") and e.fields["H"]
+
+
+def test_a_long_wait_ends_the_client(make_weir):
+    weir = make_weir(section="pgbouncer", query_wait_timeout=1, default_pool_size=1, pool_mode="transaction")
+    with weir.wire() as first, weir.wire() as second:
+        first.query("BEGIN")
+        second.send(wire.query("SELECT 1"))
+        assert last_words(second) == ("FATAL", "08P01", "query_wait_timeout")
+        assert first.value("SELECT 'kept'") == "kept"
+    assert "closing because: query_wait_timeout (age=" in weir.log()
+
+
+def test_without_compat_a_long_wait_keeps_the_client(make_weir):
+    weir = make_weir(query_wait_timeout=1, default_pool_size=1, pool_mode="transaction")
+    with weir.wire() as first, weir.wire() as second:
+        first.query("BEGIN")
+        assert refused(second.query, "SELECT 1").sqlstate == "53300"
+        first.query("COMMIT")
+        assert second.value("SELECT 'kept'") == "kept"
+
+
+@pytest.mark.parametrize("option, before, message", [
+    ("client_idle_timeout", "SELECT 1", "client_idle_timeout"),
+    ("idle_transaction_timeout", "BEGIN", "idle transaction timeout"),
+    ("transaction_timeout", "BEGIN", "transaction timeout")])
+def test_timeouts_have_pgbouncers_names(make_weir, option, before, message):
+    w = make_weir(section="pgbouncer", **{option: 1}).wire()
+    w.query(before)
+    assert last_words(w) == ("FATAL", "08P01", message)
+
+
+def test_a_long_query_is_cancelled_by_pgbouncers_name(make_weir):
+    w = make_weir(section="pgbouncer", query_timeout=1).wire()
+    assert said(refused(w.query, "SELECT pg_sleep(20)")) == ("ERROR", "08P01", "query timeout")
+
+
+@pytest.mark.parametrize("auth_type, message", [
+    ("plain", "password authentication failed"), ("md5", "password authentication failed"),
+    ("scram-sha-256", "SASL authentication failed"), ("trust", '"trust" authentication failed')])
+def test_strangers_hear_which_way_failed(make_weir, auth_type, message):
+    weir = make_weir(section="pgbouncer", auth_type=auth_type)
+    assert said(refused(weir.wire, "stranger", password="x")) == ("FATAL", "08P01", message)
+
+
+def test_databases_that_nobody_may_use_are_named(make_weir):
+    weir = make_weir(section="pgbouncer")
+    assert said(refused(weir.wire, "app", "nowhere")) == ("FATAL", "08P01", "no such database: nowhere")
+    weir.console("DISABLE app")
+    assert said(refused(weir.wire, "app")) == ("FATAL", "08P01", 'database "app" is disabled')
+
+
+def test_what_postgresql_says_keeps_its_sqlstate(make_weir):
+    weir = make_weir(section="pgbouncer", databases={"lost": {"dbname": "never_made"}})
+    e = refused(weir.wire, "app", "lost")
+    assert (e.sqlstate, e.message) == ("3D000", 'database "never_made" does not exist')

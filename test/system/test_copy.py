@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: ISC
+"""COPY in, out and both."""
+import os
+import subprocess
+
+import psycopg2.extras
+import pytest
+
+from harness import place, wire
+from harness.cluster import programs
+from harness.wait import Worker, wait_until
+
+
+@pytest.fixture
+def table(cluster, unique):
+    cluster.sql(f"CREATE TABLE {unique} (a int, b text); GRANT ALL ON {unique} TO app")
+    yield unique
+    cluster.sql(f"DROP TABLE {unique}")
+
+
+def test_copy_in_and_out_keep_every_row(module_weir, table):
+    with module_weir.connect() as c:
+        with c.cursor().copy(f"COPY {table} FROM STDIN") as copy:
+            for i in range(20000):
+                copy.write_row((i, "text" * (i % 50)))
+        with c.cursor().copy(f"COPY (SELECT * FROM {table} ORDER BY a) TO STDOUT") as copy:
+            rows = list(copy.rows())
+    assert rows == [(str(i), "text" * (i % 50)) for i in range(20000)]
+
+
+def test_copy_of_40_mb_in_large_messages(module_weir, table, cluster):
+    w = module_weir.wire(seconds=30)
+    w.send(wire.query(f"COPY {table} (b) FROM STDIN"))
+    w.until("G")
+    line = b"z" * 999_999 + b"\n"
+    for _ in range(20):
+        w.send(wire.copy_data(line * 2))
+    w.send(wire.copy_done())
+    assert w.kinds() == "CZ"
+    assert cluster.sql(f"SELECT count(*), min(length(b)), max(length(b)) FROM {table}") == [(40, 999_999, 999_999)]
+
+
+def test_copy_data_may_cut_rows_anywhere(module_weir, table, cluster):
+    w = module_weir.wire()
+    w.send(wire.query(f"COPY {table} FROM STDIN"))
+    w.until("G")
+    for byte in b"1\tone\n2\ttwo\n":
+        w.send(wire.copy_data(bytes([byte])))
+    w.send(wire.copy_done())
+    assert w.kinds() == "CZ"
+    assert cluster.sql(f"SELECT * FROM {table} ORDER BY a") == [(1, "one"), (2, "two")]
+
+
+def test_copy_fail_leaves_nothing_and_the_client_usable(module_weir, table, cluster):
+    w = module_weir.wire()
+    w.send(wire.query(f"COPY {table} FROM STDIN"))
+    w.until("G")
+    w.send(wire.copy_data(b"1\tone\n"), wire.copy_fail("changed my mind"))
+    with pytest.raises(wire.ServerError, match="changed my mind"):
+        w.finish()
+    assert w.value(f"SELECT count(*) FROM {table}") == "0"
+
+
+def test_bad_copy_data_is_an_error_and_late_data_is_dropped(module_weir, table):
+    w = module_weir.wire()
+    w.send(wire.query(f"COPY {table} FROM STDIN"))
+    w.until("G")
+    w.send(wire.copy_data(b"not a number\tx\n"))
+    for _ in range(200):
+        w.send(wire.copy_data(b"1\tone\n"))
+    w.send(wire.copy_done())
+    with pytest.raises(wire.ServerError, match="22P02"):
+        w.finish()
+    for i in range(5):
+        assert w.value(f"SELECT {i}") == str(i)
+
+
+def test_copy_in_by_the_extended_protocol(module_weir, table, cluster):
+    w = module_weir.wire()
+    w.send(wire.parse("", f"COPY {table} FROM STDIN"), wire.bind(), wire.execute(), wire.sync())
+    w.until("G")
+    w.send(wire.copy_data(b"7\tseven\n"), wire.copy_done(), wire.sync())
+    assert w.kinds() == "CZ"
+    assert cluster.sql(f"SELECT * FROM {table}") == [(7, "seven")]
+    # the Sync that came before CopyInResponse was read by the server and ignored
+    assert w.value("SELECT 8") == "8"
+
+
+def test_a_client_that_leaves_during_copy_in_writes_nothing(make_weir, table, cluster):
+    weir = make_weir(default_pool_size=1)
+    w = weir.wire()
+    w.send(wire.query(f"COPY {table} FROM STDIN"))
+    w.until("G")
+    w.send(wire.copy_data(b"1\tone\n" * 1000))
+    w.reset()
+    assert weir.wire().value(f"SELECT count(*) FROM {table}") == "0"
+
+
+def test_a_client_that_leaves_during_copy_out_frees_its_server(make_weir):
+    weir = make_weir(default_pool_size=1)
+    w = weir.wire()
+    w.send(wire.query("COPY (SELECT repeat('x', 10000) FROM generate_series(1, 100000)) TO STDOUT"))
+    w.until("d")
+    w.reset()
+    assert weir.wire().value("SELECT 'next'") == "next"
+
+
+def test_copy_belongs_to_its_own_client(make_weir, table, cluster):
+    weir = make_weir(default_pool_size=4)
+
+    def load(number):
+        w = weir.wire()
+        for _ in range(5):
+            w.send(wire.query(f"COPY {table} FROM STDIN"))
+            w.until("G")
+            w.send(*[wire.copy_data(b"%d\tx\n" % number) for _ in range(100)], wire.copy_done())
+            assert w.kinds() == "CZ"
+    for worker in [Worker(load, i) for i in range(12)]:
+        worker.result()
+    assert cluster.sql(f"SELECT DISTINCT count(*) FROM {table} GROUP BY a") == [(500,)]
+
+
+@pytest.fixture
+def replicating(make_weir):
+    return make_weir(databases={"app": {}, "*": {}}, default_pool_size=2)
+
+
+def test_logical_replication_streams_both_ways(replicating, cluster, table):
+    c = replicating.keep(psycopg2.connect(replicating.dsn(), connection_factory=psycopg2.extras.LogicalReplicationConnection))
+    cursor = c.cursor()
+    slot = "slot_" + table
+    cursor.create_replication_slot(slot, output_plugin="test_decoding")
+    try:
+        cursor.start_replication(slot_name=slot, decode=True, status_interval=1)
+        cluster.sql(f"INSERT INTO {table} VALUES (11, 'streamed')")
+        seen = []
+
+        def arrived():
+            m = cursor.read_message()
+            if m is None:
+                return False
+            seen.append(m.payload)
+            m.cursor.send_feedback(flush_lsn=m.data_start, reply=True)
+            return any("streamed" in payload for payload in seen)
+        wait_until(arrived, 10, "the inserted row in the stream")
+    finally:
+        c.close()
+        wait_until(lambda: not cluster.value("SELECT active FROM pg_replication_slots WHERE slot_name = %s", (slot,)),
+                   10, "the walsender leaving when its client left")
+        cluster.sql("SELECT pg_drop_replication_slot(%s)", (slot,))
+
+
+def test_a_replication_connection_has_a_server_of_its_own(replicating, cluster):
+    c = replicating.keep(psycopg2.connect(replicating.dsn(), connection_factory=psycopg2.extras.LogicalReplicationConnection))
+    cursor = c.cursor()
+    cursor.execute("IDENTIFY_SYSTEM")
+    assert cursor.fetchone()[3] == "app"
+    assert [replicating.wire().value("SELECT 1") for _ in range(4)] == ["1"] * 4
+    c.close()
+    wait_until(lambda: not cluster.sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walsender'"), 10,
+               "the walsender gone: such a connection is never pooled")
+
+
+def test_pg_basebackup_runs_through(replicating):
+    target = os.path.join(replicating.folder, "backup")
+    place.run(f"{programs()}/pg_basebackup", "-D", target, "-X", "stream", "-c", "fast", "--no-sync", "-h", "127.0.0.1",
+              "-p", replicating.port, "-U", "app", "--no-slot")
+    assert os.path.exists(os.path.join(target, "backup_manifest"))
+    place.run(f"{programs()}/pg_verifybackup", "-q", target)
+
+
+def test_pg_receivewal_streams_until_its_end(replicating, cluster):
+    target = os.path.join(replicating.folder, "wal")
+    os.mkdir(target)
+    place.give(target)
+    end = cluster.value("SELECT pg_current_wal_lsn() + 16 * 1024 * 1024")
+    receiver = subprocess.Popen(
+        place.command(f"{programs()}/pg_receivewal", "-D", target, "-h", "127.0.0.1", "-p", replicating.port, "-U", "app",
+                      "--endpos", end, "--no-loop", "--no-sync"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd="/")
+
+    def ended():
+        cluster.sql("SELECT pg_logical_emit_message(false, 'test', 'more'), pg_switch_wal()")
+        return receiver.poll() is not None
+    wait_until(ended, 20, "pg_receivewal at its end", step=0.2)
+    assert receiver.returncode == 0, receiver.stdout.read()
+    assert os.listdir(target)

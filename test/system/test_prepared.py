@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: ISC
+"""Prepared statements work in transaction mode, whatever server they meet."""
+import psycopg
+import pytest
+
+from harness import wire
+
+
+def scatter(weir, count):
+    """Transactions held open by COUNT other clients, so that the next statement needs another server."""
+    held = [weir.wire() for _ in range(count)]
+    for w in held:
+        w.query("BEGIN; SELECT 1")
+    return held
+
+
+def release(held):
+    for w in held:
+        w.query("COMMIT")
+        w.close()
+
+
+def run(w, name, values=()):
+    w.send(wire.bind("", name, values), wire.execute(), wire.sync())
+    return w.finish()
+
+
+def prepare(w, name, sql, types=()):
+    w.send(wire.parse(name, sql, types), wire.sync())
+    return w.finish()
+
+
+def test_a_named_statement_works_on_every_server(make_weir):
+    weir = make_weir(default_pool_size=4)
+    w = weir.wire()
+    prepare(w, "s", "SELECT $1::int * 2, pg_backend_pid()")
+    pids = set()
+    for busy in range(4):
+        held = scatter(weir, busy)
+        (double, pid), = run(w, "s", [busy])
+        assert double == str(busy * 2)
+        pids.add(pid)
+        release(held)
+    for held_first in range(6):
+        held = scatter(weir, 3)
+        pids.add(run(w, "s", [1])[0][1])
+        release(held[1:] + held[:1])
+    assert len(pids) > 1, "several servers were met"
+
+
+def test_equal_names_of_two_clients_do_not_meet(make_weir):
+    weir = make_weir(default_pool_size=1)
+    a, b = weir.wire(), weir.wire()
+    prepare(a, "same", "SELECT 'a'")
+    prepare(b, "same", "SELECT 'b', $1::int")
+    for _ in range(3):
+        assert run(a, "same") == [["a"]]
+        assert run(b, "same", [5]) == [["b", "5"]]
+
+
+def test_equal_texts_with_other_types_do_not_meet(make_weir):
+    weir = make_weir(default_pool_size=1)
+    a, b = weir.wire(), weir.wire()
+    prepare(a, "s", "SELECT pg_typeof($1)::text", [23])
+    prepare(b, "s", "SELECT pg_typeof($1)::text", [25])
+    for _ in range(3):
+        assert run(a, "s", [1]) == [["integer"]]
+        assert run(b, "s", [1]) == [["text"]]
+
+
+def test_equal_texts_under_another_search_path_do_not_meet(make_weir, cluster, unique):
+    cluster.sql(f"CREATE SCHEMA {unique}_x; CREATE SCHEMA {unique}_y; GRANT ALL ON SCHEMA {unique}_x, {unique}_y TO app;"
+                f"CREATE TABLE {unique}_x.t AS SELECT 'x' AS v; CREATE TABLE {unique}_y.t AS SELECT 'y' AS v;"
+                f"GRANT ALL ON {unique}_x.t, {unique}_y.t TO app")
+    weir = make_weir(default_pool_size=1)
+    clients = {name: weir.wire() for name in "xy"}
+    for name, w in clients.items():
+        w.query(f"SET search_path = {unique}_{name}")
+        prepare(w, "s", "SELECT v FROM t")
+    for _ in range(3):
+        for name, w in clients.items():
+            assert run(w, "s") == [[name]]
+    cluster.sql(f"DROP SCHEMA {unique}_x, {unique}_y CASCADE")
+
+
+def test_more_statements_than_a_server_keeps_still_work(make_weir, cluster):
+    weir = make_weir(default_pool_size=1, max_prepared_statements=5)
+    w = weir.wire()
+    for i in range(30):
+        prepare(w, f"s{i}", f"SELECT {i}")
+    for i in list(range(30)) + list(range(29, -1, -1)):
+        assert run(w, f"s{i}") == [[str(i)]]
+    assert int(w.value("SELECT count(*) FROM pg_prepared_statements")) <= 5
+
+
+def test_a_batch_of_more_statements_than_a_server_keeps_works(make_weir):
+    weir = make_weir(default_pool_size=1, max_prepared_statements=3)
+    w = weir.wire()
+    for i in range(10):
+        prepare(w, f"s{i}", f"SELECT {i}")
+    for _ in range(2):
+        w.send(*[wire.bind("", f"s{i}") + wire.execute() for i in range(10)], wire.sync())
+        assert w.finish() == [[str(i)] for i in range(10)]
+
+
+def test_named_statements_in_a_deep_pipeline_answer_in_order(make_weir):
+    weir = make_weir(default_pool_size=2, max_prepared_statements=4)
+    w = weir.wire()
+    for i in range(8):
+        w.send(wire.parse(f"s{i}", f"SELECT {i}, $1::int"))
+    w.send(wire.sync())
+    assert w.kinds() == "1" * 8 + "Z"
+    w.send(*[wire.bind("", f"s{i % 8}", [i]) + wire.execute() + wire.sync() for i in range(200)])
+    for i in range(200):
+        assert w.finish() == [[str(i % 8), str(i)]]
+
+
+def test_answers_hold_no_trace_of_a_silent_prepare(make_weir):
+    """A statement made known to a new server on demand must not add ParseComplete or CloseComplete."""
+    weir = make_weir(default_pool_size=2, max_prepared_statements=1)
+    w = weir.wire()
+    prepare(w, "s", "SELECT 1")
+    prepare(w, "t", "SELECT 2")
+    for name in "ststst":
+        w.send(wire.describe("S", name), wire.bind("", name), wire.execute(), wire.sync())
+        assert w.kinds() == "tT2DCZ"
+
+
+def test_describe_of_a_named_statement_works_on_another_server(make_weir):
+    weir = make_weir(default_pool_size=2)
+    w = weir.wire()
+    prepare(w, "s", "SELECT $1::int8 AS col")
+    held = scatter(weir, 1)
+    w.send(wire.describe("S", "s"), wire.sync())
+    messages = {m.kind: m for m in w.until("Z")}
+    assert messages["T"].columns()[0][:2] == ("col", 20)
+    release(held)
+
+
+def test_parse_of_a_used_name_is_42P05_and_the_client_stays(make_weir):
+    w = make_weir().wire()
+    prepare(w, "s", "SELECT 1")
+    for _ in range(2):
+        with pytest.raises(wire.ServerError) as e:
+            prepare(w, "s", "SELECT 2")
+        assert (e.value.level, e.value.sqlstate) == ("ERROR", "42P05")
+        assert e.value.message == 'prepared statement "s" already exists'
+    assert run(w, "s") == [["1"]]
+
+
+def test_a_used_name_in_a_batch_fails_the_batch_in_its_place(make_weir):
+    w = make_weir().wire()
+    prepare(w, "s", "SELECT 1")
+    w.send(wire.extended("SELECT 'before'"), wire.parse("s", "SELECT 2"), wire.extended("SELECT 'after'"), wire.sync(),
+           wire.extended("SELECT 'next'"), wire.sync())
+    assert w.kinds() == "12TDCEZ"
+    assert w.finish() == [["next"]]
+
+
+def test_a_name_may_be_used_again_after_close(make_weir):
+    w = make_weir().wire()
+    prepare(w, "s", "SELECT 1")
+    w.send(wire.close("S", "s"), wire.parse("s", "SELECT 2"), wire.bind("", "s"), wire.execute(), wire.sync())
+    assert w.kinds() == "312DCZ"
+    assert run(w, "s") == [["2"]]
+
+
+def test_bind_of_an_unknown_name_is_26000(make_weir):
+    w = make_weir().wire()
+    with pytest.raises(wire.ServerError) as e:
+        run(w, "nobody")
+    assert (e.value.sqlstate, e.value.message) == ("26000", 'prepared statement "nobody" does not exist')
+    assert w.value("SELECT 1") == "1"
+
+
+def test_a_closed_name_is_unknown(make_weir):
+    w = make_weir().wire()
+    prepare(w, "s", "SELECT 1")
+    w.send(wire.close("S", "s"), wire.sync())
+    w.finish()
+    with pytest.raises(wire.ServerError, match="26000"):
+        run(w, "s")
+
+
+def test_a_statement_whose_parse_failed_does_not_exist(make_weir):
+    w = make_weir().wire()
+    with pytest.raises(wire.ServerError, match="42601"):
+        prepare(w, "bad", "SELEC")
+    with pytest.raises(wire.ServerError, match="26000"):
+        run(w, "bad")
+    prepare(w, "bad", "SELECT 'good'")
+    assert run(w, "bad") == [["good"]]
+
+
+def test_a_parse_that_was_skipped_after_an_error_does_not_exist(make_weir):
+    w = make_weir().wire()
+    w.send(wire.extended("SELECT 1/0"), wire.parse("skipped", "SELECT 1"), wire.sync())
+    with pytest.raises(wire.ServerError, match="22012"):
+        w.finish()
+    with pytest.raises(wire.ServerError, match="26000"):
+        run(w, "skipped")
+    prepare(w, "skipped", "SELECT 'now'")
+    assert run(w, "skipped") == [["now"]]
+
+
+@pytest.mark.parametrize("how", ["DEALLOCATE ALL", "DISCARD ALL", "DEALLOCATE s", "DEALLOCATE PREPARE s"])
+def test_sql_may_forget_a_statement_made_by_protocol(make_weir, how):
+    weir = make_weir(default_pool_size=1)
+    w, other = weir.wire(), weir.wire()
+    prepare(w, "s", "SELECT 1")
+    prepare(other, "s", "SELECT 'other'")
+    w.query(how)
+    with pytest.raises(wire.ServerError, match="26000"):
+        run(w, "s")
+    prepare(w, "s", "SELECT 2")
+    assert run(w, "s") == [["2"]]
+    assert run(other, "s") == [["other"]], "nobody else's statement is forgotten"
+
+
+def test_deallocate_of_an_unknown_name_is_26000(make_weir):
+    w = make_weir().wire()
+    with pytest.raises(wire.ServerError, match="26000"):
+        w.query("DEALLOCATE nothing")
+    assert w.value("SELECT 1") == "1"
+
+
+def test_sql_prepare_and_execute_work_whatever_the_server(make_weir):
+    weir = make_weir(default_pool_size=2)
+    a, b = weir.wire(), weir.wire()
+    a.query("PREPARE q (int) AS SELECT 'a', $1")
+    b.query("PREPARE q (int) AS SELECT 'b', $1")
+    for i in range(3):
+        assert a.query(f"EXECUTE q({i})") == [["a", str(i)]]
+        assert b.query(f"EXECUTE q({i})") == [["b", str(i)]]
+    a.query("DEALLOCATE q")
+    with pytest.raises(wire.ServerError, match="26000"):
+        a.query("EXECUTE q(1)")
+
+
+def test_a_statement_survives_the_loss_of_its_server(make_weir, cluster):
+    w = make_weir(default_pool_size=1).wire()
+    prepare(w, "s", "SELECT 'alive'")
+    for _ in range(3):
+        cluster.terminate(cluster.pids()[0])
+        assert run(w, "s") == [["alive"]]
+
+
+def test_a_statement_survives_a_change_of_its_tables(make_weir, cluster, unique):
+    cluster.sql(f"CREATE TABLE {unique} AS SELECT 1 AS a; GRANT ALL ON {unique} TO app")
+    weir = make_weir(default_pool_size=1)
+    a, b = weir.wire(), weir.wire()
+    prepare(a, "s", f"SELECT * FROM {unique}")
+    assert run(a, "s") == [["1"]]
+    cluster.sql(f"ALTER TABLE {unique} ADD b int DEFAULT 2")
+    with pytest.raises(wire.ServerError, match="cached plan"):
+        run(a, "s")
+    assert run(a, "s") == [["1", "2"]], "the server has learnt the statement anew"
+    prepare(b, "s", f"SELECT * FROM {unique}")
+    assert run(b, "s") == [["1", "2"]], "a client that prepared after the change does not meet the older plan"
+    cluster.sql(f"DROP TABLE {unique}")
+
+
+def test_psycopg_prepares_evicts_and_goes_on(make_weir):
+    weir = make_weir(default_pool_size=2)
+    clients = [weir.connect(prepare_threshold=0) for _ in range(4)]
+    for c in clients:
+        c.prepared_max = 3
+    for round_ in range(3):
+        for c in clients:
+            for i in range(8):
+                assert c.execute(f"SELECT {i}, %s::int", (round_,)).fetchone() == (i, round_)
+
+
+def test_psycopg_sees_a_failed_prepared_statement_as_its_own_error(make_weir):
+    c = make_weir().connect(prepare_threshold=0)
+    for _ in range(3):
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            c.execute("SELECT 1 / %s::int", (0,))
+    assert c.execute("SELECT 1 / %s::int", (1,)).fetchone() == (1,)
+
+
+def test_statements_of_a_client_that_left_do_not_pile_up(make_weir, cluster):
+    weir = make_weir(default_pool_size=1, max_prepared_statements=10)
+    for i in range(40):
+        w = weir.wire()
+        prepare(w, "s", f"SELECT {i}")
+        assert run(w, "s") == [[str(i)]]
+        w.close()
+    assert int(weir.wire().value("SELECT count(*) FROM pg_prepared_statements")) <= 10
+
+
+def test_prepared_statements_off_passes_names_through(make_weir):
+    weir = make_weir(max_prepared_statements=0, pool_mode="session")
+    w = weir.wire()
+    prepare(w, "plain", "SELECT 1")
+    assert w.query("SELECT name FROM pg_prepared_statements") == [["plain"]]
+
+
+def test_a_long_statement_name_works(make_weir):
+    w = make_weir().wire()
+    name = "n" * 2000
+    prepare(w, name, "SELECT 'long'")
+    assert run(w, name) == [["long"]]

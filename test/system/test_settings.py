@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: ISC
+"""SET, RESET and start-up parameters belong to the session, whatever server it gets."""
+import pytest
+
+from harness import wire
+
+
+@pytest.fixture
+def pair(make_weir):
+    """Two clients that share one server."""
+    weir = make_weir(default_pool_size=1)
+    return weir.wire(), weir.wire()
+
+
+def test_each_session_sees_its_own_settings(pair):
+    a, b = pair
+    before = b.value("SHOW work_mem")
+    a.query("SET work_mem = '11MB'")
+    assert b.value("SHOW work_mem") == before
+    b.query("SET work_mem = '22MB'")
+    for _ in range(3):
+        assert a.value("SHOW work_mem") == "11MB"
+        assert b.value("SHOW work_mem") == "22MB"
+
+
+def test_many_sessions_on_several_servers_keep_their_settings(make_weir):
+    weir = make_weir(default_pool_size=3)
+    clients = [weir.wire() for _ in range(10)]
+    for i, w in enumerate(clients):
+        w.query(f"SET application_name = 'client {i}'; SET statement_timeout = {1001 + i}")
+    for _ in range(3):
+        for i, w in enumerate(clients):
+            assert w.query("SELECT current_setting('application_name'), current_setting('statement_timeout')") \
+                == [[f"client {i}", f"{1001 + i}ms"]]
+
+
+@pytest.mark.parametrize("how", [
+    "SET search_path = app, public", "SET search_path TO 'app, public'", "SET SESSION search_path = app, public",
+    "SELECT set_config('search_path', 'app, public', false)", "/* c */ set Search_Path to app , public;",
+    "DO $$ BEGIN PERFORM set_config('work_mem', '8MB', true); END $$; SET search_path = app, public"])
+def test_every_way_to_set_is_seen(pair, how):
+    a, b = pair
+    default = b.value("SHOW search_path")
+    a.query(how)
+    assert b.value("SHOW search_path") == default
+    assert a.value("SHOW search_path") in ("app, public", '"app, public"')
+
+
+def test_set_by_the_extended_protocol_is_seen(pair):
+    a, b = pair
+    a.extended("SET work_mem = '13MB'")
+    a.extended("SELECT set_config('maintenance_work_mem', '14MB', false)")
+    b.query("SELECT 1")
+    assert b.value("SHOW work_mem") != "13MB" and b.value("SHOW maintenance_work_mem") != "14MB"
+    assert a.value("SHOW work_mem") == "13MB" and a.value("SHOW maintenance_work_mem") == "14MB"
+
+
+def test_reset_returns_to_the_start_up_value(make_weir):
+    weir = make_weir(default_pool_size=1)
+    a, b = weir.wire(application_name="at start", options="-c work_mem=15MB"), weir.wire()
+    a.query("SET application_name = 'changed'; SET work_mem = '1GB'")
+    b.query("SELECT 1")
+    a.query("RESET application_name")
+    assert a.value("SHOW application_name") == "at start"
+    a.query("SET work_mem TO DEFAULT")
+    b.query("SELECT 1")
+    assert a.value("SHOW work_mem") == "15MB"
+    a.query("SET work_mem = '2GB'; RESET ALL")
+    assert a.query("SELECT current_setting('work_mem'), current_setting('application_name')") == [["15MB", "at start"]]
+    assert b.value("SHOW work_mem") not in ("15MB", "2GB")
+
+
+def test_discard_all_returns_to_the_start_up_values_of_this_client_only(make_weir):
+    weir = make_weir(default_pool_size=1)
+    a, b = weir.wire(TimeZone="Asia/Tokyo"), weir.wire()
+    a.query("SET TimeZone = 'UTC'")
+    b.query("SET work_mem = '16MB'")
+    a.query("DISCARD ALL")
+    assert a.value("SHOW TimeZone") == "Asia/Tokyo"
+    assert b.value("SHOW work_mem") == "16MB"
+
+
+def test_rollback_undoes_a_set(pair):
+    a, b = pair
+    a.query("SET work_mem = '17MB'")
+    a.query("BEGIN")
+    a.query("SET work_mem = '18MB'")
+    assert a.value("SHOW work_mem") == "18MB"
+    a.query("ROLLBACK")
+    assert a.value("SHOW work_mem") == "17MB"
+    b.query("SELECT 1")
+    assert a.value("SHOW work_mem") == "17MB"
+
+
+def test_a_failed_transaction_undoes_a_set(pair):
+    a, b = pair
+    a.query("BEGIN; SET work_mem = '19MB'")
+    with pytest.raises(wire.ServerError):
+        a.query("SELECT 1/0")
+    a.query("COMMIT")
+    b.query("SELECT 1")
+    assert a.value("SHOW work_mem") != "19MB"
+    assert b.value("SHOW work_mem") != "19MB"
+
+
+def test_a_failed_string_of_statements_undoes_its_set(pair):
+    a, b = pair
+    with pytest.raises(wire.ServerError):
+        a.query("SET work_mem = '20MB'; SELECT 1/0")
+    b.query("SELECT 1")
+    assert a.value("SHOW work_mem") != "20MB"
+
+
+def test_rollback_to_a_savepoint_undoes_a_set(pair):
+    a, b = pair
+    a.query("BEGIN; SET work_mem = '21MB'; SAVEPOINT s; SET work_mem = '23MB'; ROLLBACK TO s; COMMIT")
+    b.query("SELECT 1")
+    assert a.value("SHOW work_mem") == "21MB"
+    for statement in ("BEGIN", "SAVEPOINT s", "SET work_mem = '24MB'", "RELEASE s", "COMMIT"):
+        a.query(statement)
+    b.query("SELECT 1")
+    assert a.value("SHOW work_mem") == "24MB"
+    for statement in ("BEGIN", "SET work_mem = '25MB'", "SAVEPOINT s", "SET work_mem = '26MB'", "ROLLBACK TO SAVEPOINT s", "COMMIT"):
+        a.query(statement)
+    b.query("SELECT 1")
+    assert a.value("SHOW work_mem") == "25MB"
+
+
+def test_commit_keeps_a_set(pair):
+    a, b = pair
+    a.query("BEGIN")
+    a.query("SET work_mem = '27MB'")
+    a.query("COMMIT")
+    b.query("SELECT 1")
+    assert a.value("SHOW work_mem") == "27MB"
+
+
+def test_set_local_ends_with_its_transaction(pair):
+    a, b = pair
+    a.query("BEGIN; SET LOCAL work_mem = '28MB'")
+    assert a.value("SHOW work_mem") == "28MB"
+    a.query("COMMIT")
+    assert a.value("SHOW work_mem") != "28MB"
+    assert b.value("SHOW work_mem") != "28MB"
+
+
+def test_a_refused_set_changes_nothing(pair):
+    a, b = pair
+    a.query("SET work_mem = '29MB'")
+    with pytest.raises(wire.ServerError, match="22023"):
+        a.query("SET work_mem = 'banana'")
+    b.query("SELECT 1")
+    assert a.value("SHOW work_mem") == "29MB"
+
+
+def test_custom_settings_are_kept_apart(pair):
+    a, b = pair
+    a.query("SET myapp.tenant = 'a'")
+    b.query("SET myapp.tenant = 'b'")
+    for _ in range(2):
+        assert a.value("SELECT current_setting('myapp.tenant')") == "a"
+        assert b.value("SELECT current_setting('myapp.tenant')") == "b"
+
+
+def test_a_value_with_quotes_and_backslashes_is_carried_whole(pair):
+    a, b = pair
+    value = r"""it's "q" \ $1 %s ; é -- /*"""
+    a.query("SET myapp.odd = '" + value.replace("'", "''") + "'")
+    b.query("SELECT 1")
+    assert a.value("SELECT current_setting('myapp.odd')") == value
+
+
+def test_set_role_is_kept_apart(make_weir, cluster):
+    cluster.sql("GRANT lookup TO app")
+    weir = make_weir(default_pool_size=2)
+    a, b = weir.wire(), weir.wire()
+    a.query("SET ROLE lookup")
+    assert b.value("SELECT current_user") == "app"
+    assert a.value("SELECT current_user") == "lookup"
+    a.query("RESET ROLE")
+    assert a.value("SELECT current_user") == "app"
+    cluster.sql("REVOKE lookup FROM app")
+
+
+def test_session_characteristics_are_kept_apart(pair):
+    a, b = pair
+    a.query("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+    b.query("SELECT 1")
+    assert b.value("SHOW transaction_read_only") == "off"
+    assert a.value("SHOW transaction_read_only") == "on"
+
+
+# --- start-up
+
+def test_start_up_parameters_are_each_sessions_own(make_weir):
+    weir = make_weir(default_pool_size=1)
+    a = weir.wire(application_name="one", TimeZone="Europe/Lisbon", DateStyle="German", extra_float_digits="0",
+                  options="-c geqo=off --statement_timeout=7s -cwork_mem=31MB", client_encoding="latin1")
+    b = weir.wire(application_name="two")
+    shown = "SELECT current_setting('application_name'), current_setting('TimeZone'), current_setting('geqo'), " \
+            "current_setting('statement_timeout'), current_setting('work_mem'), current_setting('extra_float_digits')"
+    for _ in range(2):
+        assert a.query(shown) == [["one", "Europe/Lisbon", "off", "7s", "31MB", "0"]]
+        assert b.query(shown)[0][0] == "two" and b.query(shown)[0][2] == "on"
+    assert a.value("SHOW client_encoding") == "LATIN1"
+    assert a.value("SELECT '2020-12-31'::date") == "31.12.2020"
+
+
+def test_an_option_with_an_escaped_space_is_understood(make_weir):
+    w = make_weir().wire(options=r"-c search_path=app,\ public -c application_name=with\ space\\slash")
+    assert w.value("SHOW search_path") == "app, public"
+    assert w.value("SHOW application_name") == "with space\\slash"
+
+
+def test_dsn_options_and_settings_work_with_psycopg(make_weir):
+    c = make_weir(default_pool_size=1).connect(options="-c work_mem=32MB", application_name="py")
+    assert c.execute("SHOW work_mem").fetchone() == ("32MB",)
+    assert c.info.parameter_status("application_name") == "py"
+
+
+@pytest.mark.parametrize("params, sqlstate, text", [
+    ({"options": "-c work_mem=banana"}, "22023", "work_mem"),
+    ({"options": "-c no_such_setting=1"}, "42704", "no_such_setting"),
+    ({"no_such_setting": "1"}, "42704", "no_such_setting"),
+    ({"client_encoding": "klingon"}, "22023", "client_encoding"),
+    ({"TimeZone": "Not/AZone"}, "22023", "TimeZone"),
+    ({"options": "-c fsync=off"}, "55P02", "fsync"),
+])
+def test_a_bad_start_up_parameter_is_fatal_with_postgresqls_own_words(make_weir, cluster, params, sqlstate, text):
+    weir = make_weir(default_pool_size=1)
+    with pytest.raises(wire.ServerError) as ours:
+        weir.wire(**params)
+    with wire.Wire(cluster.folder, cluster.port) as direct, pytest.raises(wire.ServerError) as theirs:
+        direct.login(**params)
+    assert (ours.value.level, ours.value.sqlstate, ours.value.message) == ("FATAL", sqlstate, theirs.value.message)
+    assert text in ours.value.message
+    assert weir.wire().value("SELECT 'unharmed'") == "unharmed"
+
+
+def test_ignored_start_up_parameters_are_dropped(make_weir):
+    weir = make_weir(ignore_startup_parameters="no_such_setting, other")
+    assert weir.wire(no_such_setting="1").value("SELECT 1") == "1"
+
+
+# --- ParameterStatus
+
+def test_login_reports_what_postgresql_reports(make_weir, cluster):
+    with wire.Wire(cluster.folder, cluster.port) as direct:
+        theirs = direct.login(application_name="x", client_encoding="utf8").parameters
+    ours = make_weir().wire(application_name="x", client_encoding="utf8").parameters
+    assert ours == theirs
+    assert ours["client_encoding"] == "UTF8", "PostgreSQL's spelling, not the client's"
+
+
+def test_parameter_status_follows_set_reset_and_rollback(pair):
+    a, b = pair
+    start = a.parameters["TimeZone"]
+    a.query("SET TimeZone = 'Asia/Tokyo'")
+    assert a.parameters["TimeZone"] == "Asia/Tokyo"
+    a.query("BEGIN; SET TimeZone = 'Asia/Seoul'")
+    assert a.parameters["TimeZone"] == "Asia/Seoul"
+    a.query("ROLLBACK")
+    assert a.parameters["TimeZone"] == "Asia/Tokyo"
+    a.query("RESET TimeZone")
+    assert a.parameters["TimeZone"] == start
+    assert b.parameters["TimeZone"] == start
+
+
+def test_a_client_is_not_told_of_other_clients_settings(pair):
+    """Whatever is done to the server on its way to the next session, that session's reported values stay true."""
+    a, b = pair
+    for i in range(5):
+        a.query(f"SET application_name = 'noise {i}'; SET DateStyle = 'German'; SET TimeZone = 'Asia/Tokyo'")
+        b.send(wire.query("SELECT current_setting('application_name'), current_setting('TimeZone')"))
+        told = [m for m in b.until("Z") if m.kind == "S"]
+        assert b.parameters["TimeZone"] != "Asia/Tokyo" and b.parameters["application_name"] == ""
+        assert told == [], "nothing changed for b, so it hears nothing"
+    assert a.value("SHOW DateStyle").startswith("German")
+
+
+def test_psycopg_follows_client_encoding(make_weir):
+    weir = make_weir(default_pool_size=1)
+    latin, utf = weir.connect(client_encoding="latin1"), weir.connect()
+    for _ in range(2):
+        assert latin.execute("SELECT 'é'").fetchone() == ("é",)
+        assert utf.execute("SELECT 'é€'").fetchone() == ("é€",)
+    assert latin.info.encoding == "iso8859-1"
+    utf.execute("SET client_encoding = 'latin1'")
+    assert utf.info.parameter_status("client_encoding") == "LATIN1"
+    assert utf.execute("SELECT 'ü'").fetchone() == ("ü",)
+
+
+def test_settings_survive_the_loss_of_the_server(make_weir, cluster):
+    w = make_weir(default_pool_size=1).wire()
+    w.query("SET work_mem = '33MB'; SET myapp.k = 'v'")
+    cluster.terminate(cluster.pids()[0])
+    assert w.query("SELECT current_setting('work_mem'), current_setting('myapp.k')") == [["33MB", "v"]]
+
+
+def test_a_replica_says_that_it_is_one(make_weir, replica):
+    weir = make_weir(cluster=replica)
+    w = weir.wire()
+    assert w.parameters["in_hot_standby"] == "on"
+    with pytest.raises(wire.ServerError, match="25006"):
+        w.query("CREATE TABLE never (i int)")

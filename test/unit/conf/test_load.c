@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: ISC */
+/* Sections, defaults, repeated keys, PgBouncer's files. */
+#include "base/log.h"
+#include "conf_tests.h"
+
+static void
+sections_merge_and_the_last_of_repeated_keys_counts(void **state)
+{
+    struct conf *c =
+        good("[pgweir]\nlisten_port = 1\n[databases]\na = host=one pool_size=1\nb=\n[pgweir]\n"
+             "listen_port = 7\n[databases]\na = host=two\n[users]\nu = pool_size=3\nu = pool_mode=session\n");
+
+    (void)state;
+    assert_int_equal(c->general.listen_port, 7);
+    assert_int_equal(c->n_databases, 2);
+    assert_string_equal(c->databases[0].name, "a");
+    assert_string_equal(c->databases[0].host, "two");
+    assert_int_equal(c->databases[0].pool_size, -1);
+    assert_int_equal(c->databases[0].line, 9);
+    assert_int_equal(c->n_users, 1);
+    assert_int_equal(c->users[0].pool_size, -1);
+    assert_int_equal(c->users[0].pool_mode, CONF_POOL_SESSION);
+    conf_drop(c);
+}
+
+static void
+an_empty_text_gives_the_defaults_of_pgweir(void **state)
+{
+    struct conf *c = good("");
+
+    (void)state;
+    assert_int_equal(c->general.pool_mode, CONF_POOL_TRANSACTION);
+    assert_int_equal(c->general.query_wait_timeout, 10000000);
+    assert_int_equal(c->general.max_client_conn, 10000);
+    assert_int_equal(c->general.max_statement_size, 1048576);
+    assert_int_equal(c->general.unix_socket_mode, 0777);
+    assert_int_equal(c->general.auth_type, CONF_AUTH_SCRAM);
+    assert_string_equal(c->general.server_check_query, "<empty>");
+    assert_int_equal(c->n_databases, 0);
+    conf_drop(c);
+}
+
+static void
+a_pgbouncer_section_gives_the_defaults_of_pgbouncer(void **state)
+{
+    struct conf *c = good("[databases]\n* =\n[pgbouncer]\nlisten_addr = *\n");
+
+    (void)state;
+    assert_int_equal(c->general.compat, CONF_COMPAT_PGBOUNCER);
+    assert_int_equal(c->general.pool_mode, CONF_POOL_SESSION);
+    assert_int_equal(c->general.query_wait_timeout, 120000000);
+    assert_int_equal(c->general.max_client_conn, 100);
+    assert_int_equal(c->general.auth_type, CONF_AUTH_MD5);
+    assert_string_equal(c->general.listen_addr, "*");
+    conf_drop(c);
+}
+
+static void
+the_option_compat_overrules_the_section(void **state)
+{
+    struct conf *c = good("[pgbouncer]\ncompat = pgbouncer\ncompat = none\n");
+
+    (void)state;
+    assert_int_equal(c->general.compat, CONF_COMPAT_NONE);
+    assert_int_equal(c->general.max_client_conn, 10000);
+    conf_drop(c);
+    c = good("[pgweir]\ncompat = 'pgbouncer'\n");
+    assert_int_equal(c->general.compat, CONF_COMPAT_PGBOUNCER);
+    assert_int_equal(c->general.max_client_conn, 100);
+    conf_drop(c);
+    refused("[pgweir]\ncompat = odyssey\n", "t.ini:2: compat must be none or pgbouncer");
+}
+
+/* The sink takes no argument of ours: what it got stands here. */
+static char logged[4][200];
+static int n_logged;
+
+static void
+keep_line(enum log_level level, const char *line)
+{
+    assert_int_equal(level, LOG_LEVEL_WARNING);
+    assert_true(n_logged < 4);
+    strncpy(logged[n_logged++], line, sizeof(*logged) - 1);
+}
+
+static void
+keys_that_only_pgbouncer_has_are_ignored_in_its_files_with_one_warning_each(void **state)
+{
+    struct conf *c;
+
+    (void)state;
+    n_logged = 0;
+    log_set_sink(keep_line);
+    c = good("[pgbouncer]\nso_reuseport = 1\n\npkt_buf = 8192\n[databases]\n"
+             "a = host=h load_balance_hosts=disable port=7\n[peers]\n1 = host=x\n");
+    log_set_sink(NULL);
+    assert_int_equal(n_logged, 4);
+    assert_string_equal(logged[0], "t.ini:2: so_reuseport is ignored: pgweir has no use for it");
+    assert_string_equal(logged[1], "t.ini:4: pkt_buf is ignored: pgweir has no use for it");
+    assert_string_equal(logged[2], "t.ini:6: load_balance_hosts is ignored: pgweir has no use for it");
+    assert_string_equal(logged[3], "t.ini:8: peer 1 is ignored: pgweir needs no peers");
+    assert_int_equal(c->databases[0].port, 7);
+    conf_drop(c);
+}
+
+static void
+unknown_keys_are_refused_with_the_nearest_name(void **state)
+{
+    (void)state;
+    refused("[pgweir]\n\nlisten_prot = 1\n", "t.ini:3: unknown option listen_prot; did you mean listen_port?");
+    refused("[pgbouncer]\npool_mod = session\n", "t.ini:2: unknown option pool_mod; did you mean pool_mode?");
+    refused("[databases]\na = hots=x\n", "t.ini:2: unknown option hots; did you mean host?");
+    refused("[users]\na = pool_sise=1\n", "t.ini:2: unknown option pool_sise; did you mean pool_size?");
+    refused("[pgweir]\nzzzzzzzzzzzz = 1\n", "t.ini:2: unknown option zzzzzzzzzzzz");
+    refused("[pgweir]\nso_reuseport = 1\n",
+            "t.ini:2: pgweir has no use for PgBouncer's so_reuseport; take it out");
+    refused("[peers]\n1 = host=x\n", "t.ini:2: [peers] belongs to PgBouncer; pgweir needs no peers");
+}
+
+static void
+sections_that_do_not_exist_or_exclude_each_other_are_refused(void **state)
+{
+    (void)state;
+    refused("\n[nodes]\n",
+            "t.ini:2: unknown section [nodes]; there are [pgweir], [pgbouncer], [databases], [users]");
+    refused("[pgweir]\n[pgbouncer]\n", "t.ini:2: [pgweir] and [pgbouncer] cannot stand in one configuration");
+    refused("listen_port = 1\n", "t.ini:1: listen_port stands before the first [section]");
+}
+
+static void
+values_may_be_quoted_and_hold_variables(void **state)
+{
+    struct conf *c;
+
+    (void)state;
+    setenv("CONF_TEST_PORT", "7123", 1);
+    setenv("CONF_TEST_SECRET", "a b'c", 1);
+    c = good("[pgweir]\nlisten_port = ${CONF_TEST_PORT}\nserver_check_query = 'select ''x'';'\n"
+             "auth_query = select $1, '$$'\n[databases]\n"
+             "a = password=${CONF_TEST_SECRET} user='${CONF_TEST_PORT}x' connect_query='set a = ''b'''\n"
+             "\"we ird\" = dbname=w\n");
+    assert_int_equal(c->general.listen_port, 7123);
+    assert_string_equal(c->general.server_check_query, "select 'x';");
+    assert_string_equal(c->general.auth_query, "select $1, '$$'");
+    assert_string_equal(c->databases[0].password, "a b'c");
+    assert_string_equal(c->databases[0].user, "7123x");
+    assert_string_equal(c->databases[0].connect_query, "set a = 'b'");
+    assert_string_equal(conf_find_database(c, SLICE("we ird"))->dbname, "w");
+    conf_drop(c);
+    unsetenv("CONF_TEST_NONE");
+    refused("[databases]\na = password=${CONF_TEST_NONE}\n",
+            "t.ini:2: the environment has no variable CONF_TEST_NONE");
+    refused("[pgweir]\nuser = ${CONF_TEST_NONE}\n", "t.ini:2: the environment has no variable CONF_TEST_NONE");
+}
+
+static void
+the_older_spelling_of_reserve_pool_size_is_taken(void **state)
+{
+    struct conf *c = good("[databases]\na = reserve_pool=3\n");
+
+    (void)state;
+    assert_int_equal(c->databases[0].reserve_pool_size, 3);
+    conf_drop(c);
+}
+
+/* LeakSanitizer looks at the end of the program: whatever a refused reload keeps shows there. */
+static void
+a_text_cut_anywhere_is_whole_or_refused_and_leaks_nothing(void **state)
+{
+    static const char whole[] =
+        "[pgweir]\nlisten_port = 7\nuser = 'x'\n[databases]\na = host=h password='p''q' port=1\n"
+        "\"b\" = user=u\na = host=i\n[users]\nu = pool_size=1 query_timeout=1s\n";
+
+    (void)state;
+    for (size_t cut = 0; cut < sizeof(whole); cut++) {
+        uint8_t *text = exact(whole, cut);
+        struct fault why = { .message = "" };
+        struct conf *c = conf_parse(slice_of(text, cut), "t.ini", &why);
+
+        assert_true(c != NULL || strncmp(why.message, "t.ini:", 6) == 0);
+        conf_drop(c);
+        free(text);
+    }
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sections_merge_and_the_last_of_repeated_keys_counts),
+        cmocka_unit_test(an_empty_text_gives_the_defaults_of_pgweir),
+        cmocka_unit_test(a_pgbouncer_section_gives_the_defaults_of_pgbouncer),
+        cmocka_unit_test(the_option_compat_overrules_the_section),
+        cmocka_unit_test(keys_that_only_pgbouncer_has_are_ignored_in_its_files_with_one_warning_each),
+        cmocka_unit_test(unknown_keys_are_refused_with_the_nearest_name),
+        cmocka_unit_test(sections_that_do_not_exist_or_exclude_each_other_are_refused),
+        cmocka_unit_test(values_may_be_quoted_and_hold_variables),
+        cmocka_unit_test(the_older_spelling_of_reserve_pool_size_is_taken),
+        cmocka_unit_test(a_text_cut_anywhere_is_whole_or_refused_and_leaks_nothing),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: ISC */
+#include "session/half_session.h"
+
+static void
+set(struct session *s, const char *name, const char *replay)
+{
+    struct effect e = { .kind = EFFECT_SET, .name = slice_str(name), .replay = slice_str(replay) };
+
+    settings_note(s, &e);
+}
+
+static void
+mark(struct session *s, enum effect_kind kind, const char *name)
+{
+    struct effect e = { .kind = kind, .name = slice_str(name) };
+
+    settings_note(s, &e);
+}
+
+/* The SQL of a setting of the session; "" when it has none. */
+static struct slice
+setting(const struct session *s, const char *name)
+{
+    const struct param *p = params_find(s->settings, slice_str(name));
+
+    return p == NULL ? SLICE("") : p->value;
+}
+
+static void
+what_was_set_is_lasting_only_after_the_commit(void **state)
+{
+    struct session *s = &((struct half *)*state)->session;
+
+    set(s, "a", "SET a = 1");
+    assert_slice(setting(s, "a"), "");
+    settings_commit(s);
+    assert_slice(setting(s, "a"), "SET a = 1");
+    assert_ptr_equal(s->server->settings, s->settings);
+    set(s, "a", "SET a = 2");
+    settings_rollback(s);
+    settings_commit(s);
+    assert_slice(setting(s, "a"), "SET a = 1");
+}
+
+static void
+savepoints_take_back_what_came_after_them(void **state)
+{
+    struct session *s = &((struct half *)*state)->session;
+
+    set(s, "a", "1");
+    mark(s, EFFECT_SAVEPOINT, "p");
+    set(s, "b", "1");
+    mark(s, EFFECT_SAVEPOINT, "p");
+    set(s, "c", "1");
+    mark(s, EFFECT_ROLLBACK_TO, "p"); /* the newer one */
+    set(s, "d", "1");
+    mark(s, EFFECT_RELEASE, "p");
+    set(s, "e", "1");
+    mark(s, EFFECT_ROLLBACK_TO, "p"); /* the older one again */
+    mark(s, EFFECT_ROLLBACK_TO, "no such");
+    set(s, "f", "1");
+    settings_commit(s);
+    assert_int_equal(s->settings->n, 2);
+    assert_slice(setting(s, "a"), "1");
+    assert_slice(setting(s, "f"), "1");
+}
+
+static void
+reset_goes_back_to_the_start_up_value(void **state)
+{
+    struct session *s = &((struct half *)*state)->session;
+
+    s->startup = params_with(s->startup, SLICE("a"), SLICE("start"));
+    set(s, "a", "now");
+    set(s, "b", "now");
+    mark(s, EFFECT_RESET, "a");
+    mark(s, EFFECT_RESET, "b");
+    settings_commit(s);
+    assert_ptr_equal(s->settings, s->startup);
+    assert_int_equal(s->server->settings->n, 0);
+    set(s, "a", "now");
+    set(s, "c", "now");
+    mark(s, EFFECT_RESET_ALL, "");
+    settings_commit(s);
+    assert_ptr_equal(s->settings, s->startup);
+    set(s, "a", "now");
+    settings_commit(s);
+    settings_discard(s);
+    assert_ptr_equal(s->settings, s->startup);
+}
+
+/* What is replayed makes the server what the session wants: only the difference, in one Query. */
+static void
+a_replay_is_the_difference_and_nothing_else(void **state)
+{
+    struct half *h = *state;
+    struct session *s = &h->session;
+    struct text t = { 0 };
+
+    assert_false(settings_replay(s, &t));
+    s->settings =
+        params_with(params_with(s->settings, SLICE("a"), SLICE("SET a=1")), SLICE("b"), SLICE("SET b=1"));
+    h->server.settings = params_with(params_with(params_with(h->server.settings, SLICE("b"), SLICE("SET b=1")),
+                                                 SLICE("a"), SLICE("SET a=2")),
+                                     SLICE("x.y\"z"), SLICE("SET x"));
+    assert_true(settings_replay(s, &t));
+    assert_slice(text_slice(&t), "Q\0\0\0\35RESET \"x\".\"y\"\"z\";SET a=1\0");
+    assert_ptr_equal(h->server.settings, s->settings);
+    text_clear(&t);
+    assert_false(settings_replay(s, &t));
+    params_drop(h->server.settings);
+    h->server.settings = NULL; /* not known */
+    assert_true(settings_replay(s, &t));
+    assert_slice(text_slice(&t), "Q\0\0\0\36RESET ALL;SET a=1;SET b=1\0");
+    text_done(&t);
+}
+
+/* A value can never leave its literal. */
+static void
+values_of_clients_are_quoted(void **state)
+{
+    struct half *h = *state;
+    struct params *p = settings_with(params_empty(h->hall.pools.sets), SLICE("a'b"), SLICE("x'; DROP --\\"));
+
+    assert_slice(p->at[0].value, "SELECT pg_catalog.set_config('a''b',E'x''; DROP --\\\\',false)");
+    params_drop(p);
+}
+
+static void
+the_client_is_told_what_it_does_not_know(void **state)
+{
+    struct half *h = *state;
+    char buf[200];
+
+    h->server.reports =
+        params_with(params_with(h->server.reports, SLICE("a"), SLICE("1")), SLICE("b"), SLICE("2"));
+    settings_tell(&h->session);
+    assert_slice(half_said(h, buf, sizeof(buf)), "S\0\0\0\10a\0001\0S\0\0\0\10b\0002\0");
+    settings_tell(&h->session);
+    assert_int_equal(half_said(h, buf, sizeof(buf)).len, 0);
+    h->server.reports = params_with(h->server.reports, SLICE("b"), SLICE("3"));
+    settings_tell(&h->session);
+    assert_slice(half_said(h, buf, sizeof(buf)), "S\0\0\0\10b\0003\0");
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        HALF(what_was_set_is_lasting_only_after_the_commit),
+        HALF(savepoints_take_back_what_came_after_them),
+        HALF(reset_goes_back_to_the_start_up_value),
+        HALF(a_replay_is_the_difference_and_nothing_else),
+        HALF(values_of_clients_are_quoted),
+        HALF(the_client_is_told_what_it_does_not_know),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
