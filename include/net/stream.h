@@ -22,6 +22,8 @@ struct net_turn {
     const uint8_t *run;    /* bytes of the target that lie in one piece elsewhere */
     size_t run_len, stage_len;
     uint8_t *recv;
+    struct spare_buffer *spare; /* for short input that must be kept */
+    unsigned n_spare;
     uint8_t stage[STREAM_STAGE];
 };
 void net_turn_init(struct net_turn *t, struct worker *w);

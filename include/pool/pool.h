@@ -64,8 +64,8 @@ struct pool {
     bool yielded; /* a server is being given up for another pool */
     struct pool_conf conf;
     struct server_target target;
-    struct ring idle, used, connecting, waiters; /* used: lent or being cleaned */
-    unsigned n_idle, n_used, n_connecting, n_waiters, n_sessions;
+    struct ring idle, used, connecting, leaving, waiters; /* used: lent or being cleaned; leaving: farewell said */
+    unsigned n_idle, n_used, n_connecting, n_leaving, n_waiters, n_sessions;
     unsigned n_asking;                 /* questions to other workers under way */
     unsigned generation, epoch, flags; /* of the registry, when last looked at */
     struct timer retry;
@@ -89,6 +89,7 @@ struct pools {
     struct pool_database *databases;
     struct ring cancels;
     struct timer janitor, window;
+    bool ending; /* nobody opens a server any more */
     struct pools *(*of_worker)(struct worker *w); /* the pools of a worker, on its own thread */
     _Atomic uint64_t *next_id;                    /* one sequence for sessions and servers of all workers */
 };

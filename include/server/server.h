@@ -38,10 +38,14 @@ struct server_target {
     struct params_table *sets; /* the worker's table of settings and reports */
 };
 
+#define SERVER_FAREWELL_US 1000000
+
 struct server;
 struct server_keeper {
     void (*on_ready)(struct server *s);                         /* logged in, or clean again: it is idle */
-    void (*on_gone)(struct server *s, const struct fault *why); /* freed at the end of the turn */
+    void (*on_gone)(struct server *s, const struct fault *why); /* it is of no use any more */
+    /* PostgreSQL has ended it, as far as that can be known; follows on_gone. Freed at the end of the turn. */
+    void (*on_left)(struct server *s);
 };
 struct server_borrower {
     size_t (*on_bytes)(struct server *s, struct slice bytes); /* as stream_events.on_bytes */
@@ -104,8 +108,11 @@ void server_clean(struct server *s, const struct slice *sql, unsigned n, int64_t
 void server_forget(struct server *s);
 /* Close now and tell the borrower, if any. */
 void server_end(struct server *s, const struct fault *why);
-/* Close now. WHY is what on_gone and the log say; the borrower is not told. */
+/* Say farewell; PostgreSQL has SERVER_FAREWELL_US to end it before the connection is closed. WHY is what on_gone
+ * and the log say; the borrower is not told. */
 void server_close(struct server *s, const struct fault *why);
+/* Wait for PostgreSQL no longer: S has said farewell. */
+void server_abandon(struct server *s);
 /* Ask PostgreSQL to cancel what S runs, over a connection of its own. */
 void server_cancel(struct server *s, int64_t timeout_us);
 /* A notice (its body) that the server is about to go: 57P01, 57P02, 57P03. */

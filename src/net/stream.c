@@ -11,6 +11,13 @@
 #include "base/mem.h"
 #include "stream_private.h"
 
+#define STREAM_SMALL 512
+#define MOST_SPARE   64
+
+struct spare_buffer {
+    struct spare_buffer *next;
+};
+
 void
 net_turn_init(struct net_turn *t, struct worker *w)
 {
@@ -19,9 +26,55 @@ net_turn_init(struct net_turn *t, struct worker *w)
     t->recv = mem_alloc(STREAM_RECV);
 }
 
+/* ---- buffers of kept input ---- */
+
+/* Most of what waits for a server is one short query: its buffer comes from a list of spare ones. */
+static uint8_t *
+take_buffer(struct net_turn *t, size_t *len)
+{
+    struct spare_buffer *b = t->spare;
+
+    if (*len > STREAM_SMALL)
+        return mem_alloc(*len);
+    *len = STREAM_SMALL;
+    if (b == NULL)
+        return mem_alloc(STREAM_SMALL);
+    t->spare = b->next;
+    t->n_spare--;
+    return (uint8_t *)b;
+}
+
+static void
+drop_buffer(struct net_turn *t, uint8_t *buffer, size_t len)
+{
+    struct spare_buffer *b = (void *)buffer;
+
+    if (b == NULL)
+        return;
+    if (len != STREAM_SMALL || t->n_spare == MOST_SPARE) {
+        mem_free(buffer);
+        return;
+    }
+    b->next = t->spare;
+    t->spare = b;
+    t->n_spare++;
+}
+
+static void
+drop_input(struct stream *s)
+{
+    drop_buffer(s->turn, s->in, s->in_cap);
+    s->in = NULL;
+    s->in_len = s->in_cap = 0;
+}
+
 void
 net_turn_done(struct net_turn *t)
 {
+    size_t len = STREAM_SMALL;
+
+    while (t->spare != NULL)
+        mem_free(take_buffer(t, &len));
     mem_free(t->recv);
     t->recv = NULL;
 }
@@ -54,10 +107,10 @@ stream_fail(struct stream *s)
 static void
 keep(struct stream *s, const uint8_t *buf, size_t total, size_t len)
 {
+    size_t cap = len;
+
     if (len == 0) {
-        mem_free(s->in);
-        s->in = NULL;
-        s->in_len = s->in_cap = 0;
+        drop_input(s);
         return;
     }
     if (buf == s->in) {
@@ -65,9 +118,9 @@ keep(struct stream *s, const uint8_t *buf, size_t total, size_t len)
             memmove(s->in, s->in + (total - len), len);
     } else {
         if (s->in_cap < len) {
-            mem_free(s->in);
-            s->in = mem_alloc(len);
-            s->in_cap = (uint32_t)len;
+            drop_input(s);
+            s->in = take_buffer(s->turn, &cap);
+            s->in_cap = (uint32_t)cap;
         }
         memcpy(s->in, buf + (total - len), len);
     }
@@ -100,9 +153,7 @@ show(struct stream *s, const uint8_t *buf, size_t total)
     s->in_callback = false;
     stream_flush(s->turn);
     if (s->stage == STREAM_CLOSED) {
-        mem_free(s->in);
-        s->in = NULL;
-        s->in_len = s->in_cap = 0;
+        drop_input(s);
         return;
     }
     assert(used <= total);
@@ -215,15 +266,16 @@ stream_again(struct stream *s)
 void
 stream_unread(struct stream *s, struct slice bytes)
 {
-    size_t len = bytes.len + s->in_len;
-    uint8_t *in = mem_alloc(len);
+    size_t len = bytes.len + s->in_len, cap = len;
+    uint8_t *in = take_buffer(s->turn, &cap);
 
     memcpy(in, bytes.data, bytes.len);
     if (s->in_len > 0)
         memcpy(in + bytes.len, s->in, s->in_len);
-    mem_free(s->in);
+    drop_input(s);
     s->in = in;
-    s->in_len = s->in_cap = (uint32_t)len;
+    s->in_len = (uint32_t)len;
+    s->in_cap = (uint32_t)cap;
 }
 
 void
@@ -391,11 +443,8 @@ stream_close(struct stream *s)
     mem_free(s->out);
     s->out = NULL;
     s->out_len = s->out_at = 0;
-    if (!s->in_callback) {
-        mem_free(s->in);
-        s->in = NULL;
-        s->in_len = s->in_cap = 0;
-    }
+    if (!s->in_callback)
+        drop_input(s);
 }
 
 void

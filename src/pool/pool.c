@@ -17,6 +17,8 @@
 static unsigned *
 count_of(struct pool *p, const struct ring *list)
 {
+    if (list == &p->leaving)
+        return &p->n_leaving;
     return list == &p->idle ? &p->n_idle : list == &p->used ? &p->n_used : &p->n_connecting;
 }
 
@@ -235,7 +237,7 @@ must_go(struct pool *p, const struct server *s, struct fault *why)
         return !fault_set(why, "57P01", "database is paused or disabled");
     if (p->conf.limits.pool > 0 && pool_count(p->shared) > p->conf.limits.pool + p->conf.reserve_size)
         return !fault_set(why, "57P01", "pool is larger than its size");
-    if (pool_must_yield(p->shared, pool_worker(p)->now_us)) {
+    if (!p->yielded && pool_must_yield(p->shared, pool_worker(p)->now_us)) {
         p->yielded = true;
         return !fault_set(why, "57P01", "evicted");
     }
@@ -404,8 +406,7 @@ on_gone(struct server *s, const struct fault *why)
         suspect_others(p, s, why);
     pool_detach(p, s);
     pool_publish(p);
-    if (pool_unreserve(p->shared))
-        pool_limit_freed(p->pools);
+    pool_attach(p, s, &p->leaving);
     if (p->pools->conf->general.log_disconnections)
         log_info("server=s%" PRIu64 " closing because: %s (age=%" PRId64 "s) database=%s user=%s", s->id,
                  why->message, (pool_worker(p)->now_us - s->connected_us) / 1000000, p->name, p->user);
@@ -414,9 +415,20 @@ on_gone(struct server *s, const struct fault *why)
         tell_waiters(p, why);
         tell_claimer(s, why);
     }
+}
+
+/* Only now is there room for another: PostgreSQL must never see more of them than a limit says. */
+static void
+on_left(struct server *s)
+{
+    struct pool *p = s->pool;
+
+    pool_detach(p, s);
+    if (pool_unreserve(p->shared) && !p->pools->ending)
+        pool_limit_freed(p->pools);
     if (p->n_waiters > 0 && pool_may_lend(p) && !p->yielded)
         pool_grow(p);
     p->yielded = false; /* the other pool first; ours tries again with its next client or the janitor */
 }
 
-const struct server_keeper pool_keeper = { on_ready, on_gone };
+const struct server_keeper pool_keeper = { on_ready, on_gone, on_left };

@@ -196,6 +196,7 @@ pool_new(struct pools *pools, struct slice name, struct slice user)
     ring_init(&p->idle);
     ring_init(&p->used);
     ring_init(&p->connecting);
+    ring_init(&p->leaving);
     ring_init(&p->waiters);
     timer_init(&p->retry, pool_on_retry);
     p->next = pools->first;
@@ -214,6 +215,8 @@ pool_free(struct pool *p)
     for (size_t i = 0; i < 3; i++)
         while (!ring_is_empty(lists[i]))
             server_close(container_of(ring_first(lists[i]), struct server, in_pool), &why);
+    while (!ring_is_empty(&p->leaving))
+        server_abandon(container_of(ring_first(&p->leaving), struct server, in_pool));
     timer_stop(pool_worker(p), &p->retry);
     forget_welcomes(p);
     params_drop(p->target.startup);
@@ -232,6 +235,7 @@ pool_free(struct pool *p)
 void
 pools_done(struct pools *p)
 {
+    p->ending = true;
     timer_stop(p->turn->worker, &p->janitor);
     timer_stop(p->turn->worker, &p->window);
     while (p->first != NULL) {

@@ -141,7 +141,7 @@ own_messages(struct server *s, struct slice bytes)
 {
     size_t used = 0;
 
-    while (s->state != SERVER_LENT && s->state != SERVER_GONE) {
+    while (s->state < SERVER_LEAVING && s->state != SERVER_LENT) {
         enum server_state before = s->state;
         struct wire_frame f;
         enum wire_answer a = wire_frame_read(bytes.data + used, bytes.len - used, OWN_MESSAGE_MAX, &f);
@@ -175,12 +175,12 @@ on_bytes(struct stream *stream, struct slice bytes)
 
     if (s->state == SERVER_TLS)
         return dial_tls_answer(s, bytes);
+    if (s->state == SERVER_LEAVING)
+        return bytes.len;
     if (s->state != SERVER_LENT)
         return own_messages(s, bytes);
     used = s->borrower->on_bytes(s, bytes);
-    if (s->state != SERVER_LENT && s->state != SERVER_GONE)
-        used += own_messages(s, slice_tail(bytes, used));
-    return used;
+    return s->state == SERVER_LENT ? used : used + own_messages(s, slice_tail(bytes, used));
 }
 
 static void
@@ -189,6 +189,10 @@ on_end(struct stream *stream, const struct fault *end)
     struct server *s = container_of(stream, struct server, stream);
     struct fault why;
 
+    if (s->state == SERVER_LEAVING) {
+        server_abandon(s);
+        return;
+    }
     s->died = true;
     if (end != NULL)
         why = *end;
@@ -226,6 +230,10 @@ on_deadline(struct timer *t)
     struct server *s = container_of(t, struct server, deadline);
     struct fault why;
 
+    if (s->state == SERVER_LEAVING) {
+        server_abandon(s);
+        return;
+    }
     if (s->login != NULL && s->login->failed.sqlstate[0] != '\0')
         why = s->login->failed;
     else
@@ -278,24 +286,45 @@ dig(struct grave *g)
 }
 
 void
-server_close(struct server *s, const struct fault *why)
+server_abandon(struct server *s)
 {
     struct worker *w = s->stream.turn->worker;
-    bool in = s->login == NULL;
 
-    if (s->state == SERVER_GONE)
-        return;
     s->state = SERVER_GONE;
+    timer_stop(w, &s->deadline);
+    stream_close(&s->stream);
+    s->keeper->on_left(s);
+    worker_bury(w, &s->grave, dig);
+}
+
+/* Nobody reads what is still to come. */
+static void
+say_farewell(struct server *s)
+{
+    stream_unlink(&s->stream);
+    stream_resume(&s->stream, STREAM_PAUSE_OWNER | STREAM_PAUSE_FULL);
+    stream_put_copy(&s->stream, SLICE("X\0\0\0\4"));
+    stream_flush(s->stream.turn);
+    timer_start(s->stream.turn->worker, &s->deadline, SERVER_FAREWELL_US);
+}
+
+void
+server_close(struct server *s, const struct fault *why)
+{
+    const struct stream *t = &s->stream;
+    bool polite = s->login == NULL && t->stage == STREAM_OPEN && !t->ended && !s->died && !stream_is_blocked(t);
+
+    if (s->state >= SERVER_LEAVING)
+        return;
     dial_done(s);
     cancel_abandon(s);
-    timer_stop(w, &s->deadline);
-    if (in && s->stream.stage == STREAM_OPEN && !s->stream.ended && !stream_is_blocked(&s->stream)) {
-        stream_put_copy(&s->stream, SLICE("X\0\0\0\4"));
-        stream_flush(s->stream.turn);
-    }
-    stream_close(&s->stream);
+    timer_stop(s->stream.turn->worker, &s->deadline);
+    s->state = polite ? SERVER_LEAVING : SERVER_GONE;
+    if (polite)
+        say_farewell(s);
     s->keeper->on_gone(s, why);
-    worker_bury(w, &s->grave, dig);
+    if (!polite)
+        server_abandon(s);
 }
 
 void

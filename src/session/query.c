@@ -6,10 +6,8 @@
 static bool
 query_text(struct slice body, struct slice *sql)
 {
-    struct wire_cursor c = wire_cursor(body);
-
-    *sql = wire_get_string(&c);
-    return !c.bad && wire_left(&c) == 0;
+    *sql = slice_head(body, body.len - 1);
+    return body.len > 0 && memchr(body.data, '\0', body.len) == body.data + sql->len;
 }
 
 static bool

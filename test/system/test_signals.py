@@ -112,6 +112,7 @@ def test_a_second_signal_ends_now(make_weir, how):
     w = weir.wire()
     w.query("BEGIN")
     weir.send_signal(how)
+    weir.wait_log("shutting down")
     assert w.value("SELECT 1") == "1"
     weir.send_signal(how)
     start = time.monotonic()

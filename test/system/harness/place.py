@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: ISC
 """Where tests run and as whom: a private folder, free ports, a plain user when we are root."""
+import fcntl
+import functools
 import os
 import pwd
 import random
@@ -20,17 +22,19 @@ def raise_file_limit():
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(want, 20000) if hard > 20000 else want, hard))
 
 
+@functools.cache
 def plain_user():
     """(uid, gid) to run servers as, or None when we are a plain user ourselves."""
     if os.getuid() != 0:
         return None
-    try:
-        entry = pwd.getpwnam(USER)
-    except KeyError:
-        # two test processes may try at once: whoever loses finds the user there
-        subprocess.run(["useradd", "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", USER],
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        entry = pwd.getpwnam(USER)
+    with open(__file__) as one_at_a_time:  # of all test processes: useradd is no atomic step
+        fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
+        try:
+            entry = pwd.getpwnam(USER)
+        except KeyError:
+            subprocess.run(["useradd", "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", USER],
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+            entry = pwd.getpwnam(USER)
     return entry.pw_uid, entry.pw_gid
 
 

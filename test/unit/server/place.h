@@ -47,7 +47,13 @@ on_gone(struct server *s, const struct fault *why)
     p->server = NULL;
 }
 
-static const struct server_keeper keeper = { on_ready, on_gone };
+static void
+on_left(struct server *s)
+{
+    (void)s;
+}
+
+static const struct server_keeper keeper = { on_ready, on_gone, on_left };
 
 static size_t
 on_borrowed_bytes(struct server *s, struct slice bytes)
