@@ -42,6 +42,12 @@ struct pool_welcome { /* ParameterStatus values that a client with these start-u
 };
 #define POOL_WELCOMES 16
 
+struct pool_greeting { /* what one that has exactly these settings is told, and the messages that tell it */
+    struct params *settings, *reports;
+    struct slice messages;
+};
+#define POOL_GREETINGS 16 /* a power of two */
+
 /* What the configuration says for this pool. */
 struct pool_conf {
     int mode; /* enum conf_pool_mode */
@@ -71,6 +77,7 @@ struct pool {
     struct timer retry;
     struct pool_welcome welcome[POOL_WELCOMES];
     unsigned n_welcomes;
+    struct pool_greeting greeting[POOL_GREETINGS]; /* by address of the settings; the newest of two stays */
     int64_t evict_asked_us;
     int64_t suspect_us; /* a server died then: those idle since before are checked before use */
 };
@@ -135,5 +142,9 @@ bool pool_is_down(const struct pool *p);
 /* ParameterStatus values known for SETTINGS, or NULL. */
 struct params *pool_find_welcome(struct pool *p, struct params *settings);
 void pool_add_welcome(struct pool *p, struct params *settings, struct params *reports);
+/* NULL: not known. Valid until the next pool_add_greeting(). */
+const struct pool_greeting *pool_find_greeting(const struct pool *p, const struct params *settings);
+const struct pool_greeting *pool_add_greeting(struct pool *p, struct params *settings, struct params *reports,
+                                              struct slice messages);
 
 #endif

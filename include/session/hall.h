@@ -51,6 +51,7 @@ struct hall {
     struct statement *statements;            /* interned, by id */
     struct facts_table *facts;
     struct known_text *known_texts; /* texts seen lately, before any lexer */
+    struct known_startup *startups; /* start-up packets seen lately */
     uint64_t seed;                  /* of statement ids; the same in all halls */
     uint8_t mock_key[32];           /* of unknown users' salts; the same in all halls */
     struct listener **listeners;

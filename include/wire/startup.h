@@ -22,6 +22,7 @@ struct startup {
     enum startup_kind kind;
     uint16_t minor;        /* of version 3 */
     bool unknown_options;  /* some _pq_. option is there that we do not know */
+    struct slice words;    /* LOGIN: all names and values, as they came */
     uint32_t pid;          /* CANCEL */
     struct slice key;      /* CANCEL: 4 to STARTUP_MAX_KEY bytes */
     struct slice user;     /* LOGIN: all are views into the packet */

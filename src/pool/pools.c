@@ -152,8 +152,19 @@ make_old(struct pool *p)
 }
 
 static void
+forget_greeting(struct pool_greeting *g)
+{
+    params_drop(g->settings);
+    params_drop(g->reports);
+    mem_free((void *)(uintptr_t)g->messages.data);
+    *g = (struct pool_greeting){ 0 };
+}
+
+static void
 forget_welcomes(struct pool *p)
 {
+    for (unsigned i = 0; i < POOL_GREETINGS; i++)
+        forget_greeting(&p->greeting[i]);
     for (unsigned i = 0; i < p->n_welcomes; i++) {
         params_drop(p->welcome[i].settings);
         params_drop(p->welcome[i].reports);
@@ -401,4 +412,31 @@ pool_add_welcome(struct pool *p, struct params *settings, struct params *reports
         return;
     remember_welcome(p, settings, reports);
     shared_welcome_add(p->shared, settings, reports);
+}
+
+/* Sets are interned: where one lies tells which it is. */
+static unsigned
+greeting_slot(const struct params *settings)
+{
+    return (unsigned)((uintptr_t)settings >> 5 ^ (uintptr_t)settings >> 9) & (POOL_GREETINGS - 1);
+}
+
+const struct pool_greeting *
+pool_find_greeting(const struct pool *p, const struct params *settings)
+{
+    const struct pool_greeting *g = &p->greeting[greeting_slot(settings)];
+
+    return g->settings == settings ? g : NULL;
+}
+
+const struct pool_greeting *
+pool_add_greeting(struct pool *p, struct params *settings, struct params *reports, struct slice messages)
+{
+    struct pool_greeting *g = &p->greeting[greeting_slot(settings)];
+
+    forget_greeting(g);
+    g->settings = params_hold(settings);
+    g->reports = params_hold(reports);
+    g->messages = slice_of(slice_dup(messages), messages.len);
+    return g;
 }

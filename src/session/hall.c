@@ -121,8 +121,8 @@ hall_done(struct hall *h)
     timer_stop(&h->worker, &h->tick);
     pools_done(&h->pools);
     worker_done(&h->worker); /* frees what was closed */
-    params_table_free(h->pools.sets);
     known_close(h);
+    params_table_free(h->pools.sets);
     facts_table_free(h->facts);
     cancel_done(h);
     pending_free_spare(h);
@@ -188,6 +188,7 @@ hall_configure(struct hall *h, const struct hall_setup *setup)
     setup_hold(&h->setup, setup);
     pools_configure(&h->pools, setup->conf, setup->secrets, setup->server_tls);
     setup_drop(&old);
+    known_forget_startups(h);
     for (unsigned i = 0; i < h->n_listeners; i++)
         listener_tune(h->listeners[i], &h->pools.tcp);
     timeouts_linked(h);

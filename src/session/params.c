@@ -57,8 +57,9 @@ set_application(struct session *s, struct slice value)
     add(s, SLICE("application_name"), slice_str(s->application));
 }
 
-bool
-params_take(struct session *s, const struct startup *packet)
+/* False: the client is gone. */
+static bool
+understand(struct session *s, const struct startup *packet)
 {
     struct text copy = { 0 };
     struct fault why;
@@ -79,6 +80,21 @@ params_take(struct session *s, const struct startup *packet)
             set_application(s, packet->params[i].value);
         else
             add(s, packet->params[i].name, packet->params[i].value);
+    }
+    return true;
+}
+
+bool
+params_take(struct session *s, const struct startup *packet)
+{
+    /* what the peer's address or kind has a part in is not the same for the next client */
+    bool same_for_all = !s->replication && !s->hall->setup.conf->general.application_name_add_host;
+
+    if (!same_for_all || !known_startup_take(s, packet->words)) {
+        if (!understand(s, packet))
+            return false;
+        if (same_for_all)
+            known_startup_add(s, packet->words);
     }
     s->settings = params_hold(s->startup);
     return true;

@@ -102,6 +102,8 @@ unsigned prepared_names_count(const struct session *s);
 struct params *settings_with(struct params *set, struct slice name, struct slice value);
 /* Append a Query that brings the linked server to the session's settings; false: nothing to do. */
 bool settings_replay(struct session *s, struct text *t);
+/* REPORTS (taken over) with the application name that this client started with. */
+struct params *settings_own_reports(const struct session *s, struct params *reports);
 /* A statement completed: note what it set. */
 void settings_note(struct session *s, const struct effect *e);
 void settings_commit(struct session *s);   /* what was noted is lasting */
@@ -127,6 +129,10 @@ void known_close(struct hall *h);
 /* Held for the caller, or NULL. *KEY is for known_add(). */
 const struct facts *known_find(struct hall *h, struct slice sql, uint64_t *key);
 void known_add(struct hall *h, uint64_t key, const struct facts *f);
+/* Start-up settings and application name of a packet with the same WORDS; false: none is known. */
+bool known_startup_take(struct session *s, struct slice words);
+void known_startup_add(struct session *s, struct slice words);
+void known_forget_startups(struct hall *h);
 
 /* ---- take.c, query.c, extended.c: messages of clients ---- */
 

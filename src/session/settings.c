@@ -79,6 +79,28 @@ separate(struct text *sql, size_t start)
         text_add_char(sql, ';');
 }
 
+struct params *
+settings_own_reports(const struct session *s, struct params *reports)
+{
+    const struct param *p = params_find(reports, SLICE("application_name"));
+    struct slice own = slice_str(s->application == NULL ? "" : s->application);
+
+    if (p == NULL || slice_equal(p->value, own))
+        return reports;
+    return params_with(reports, SLICE("application_name"), own);
+}
+
+/* The one report that is certain before it comes: not news for the client then. */
+static void
+expect_reports(struct session *s)
+{
+    const struct param *want = params_find(s->settings, SLICE("application_name"));
+    const struct param *own = params_find(s->startup, SLICE("application_name"));
+
+    if (want != NULL && own != NULL && slice_equal(want->value, own->value))
+        s->server->reports = settings_own_reports(s, s->server->reports);
+}
+
 bool
 settings_replay(struct session *s, struct text *t)
 {
@@ -110,6 +132,7 @@ settings_replay(struct session *s, struct text *t)
     wire_end(t, message, 'Q');
     params_drop(have);
     s->server->settings = params_hold(want);
+    expect_reports(s);
     return true;
 }
 

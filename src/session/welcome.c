@@ -53,9 +53,9 @@ put_reports(struct text *t, const struct params *reports)
         wire_put_parameter(t, reports->at[i].name, reports->at[i].value);
 }
 
-/* REPORTS is taken over. */
+/* MESSAGES tell REPORTS, which is taken over. */
 static void
-finish(struct session *s, struct params *reports, enum session_state next)
+finish(struct session *s, struct params *reports, struct slice messages, enum session_state next)
 {
     struct text *t;
 
@@ -64,7 +64,7 @@ finish(struct session *s, struct params *reports, enum session_state next)
     cancel_register(s, s->login->minor);
     t = session_scratch(s);
     wire_put_auth(t, 0, SLICE(""));
-    put_reports(t, reports);
+    text_add(t, messages);
     cancel_put_key(s, t);
     wire_put_ready(t, 'I');
     session_send(s, t);
@@ -85,15 +85,38 @@ common_settings(const struct session *s)
     return params_without(params_hold(s->settings), SLICE("application_name"));
 }
 
-static struct params *
-with_application(const struct session *s, struct params *reports)
+/* REPORTS is taken over. */
+static void
+finish_with(struct session *s, struct params *reports, enum session_state next)
 {
-    const struct param *p = params_find(reports, SLICE("application_name"));
-    struct slice own = slice_str(s->application == NULL ? "" : s->application);
+    struct text messages = { 0 };
 
-    if (p == NULL || slice_equal(p->value, own))
-        return reports;
-    return params_with(reports, SLICE("application_name"), own);
+    put_reports(&messages, reports);
+    finish(s, reports, text_slice(&messages), next);
+    text_done(&messages);
+}
+
+/* What to tell this client, when a server has judged such settings before. */
+static const struct pool_greeting *
+find_greeting(struct session *s)
+{
+    const struct pool_greeting *g = pool_find_greeting(s->pool, s->settings);
+    struct params *common, *reports;
+    struct text messages = { 0 };
+
+    if (g != NULL)
+        return g;
+    common = common_settings(s);
+    reports = pool_find_welcome(s->pool, common);
+    params_drop(common);
+    if (reports == NULL)
+        return NULL;
+    reports = settings_own_reports(s, params_hold(reports));
+    put_reports(&messages, reports);
+    g = pool_add_greeting(s->pool, s->settings, reports, text_slice(&messages));
+    params_drop(reports);
+    text_done(&messages);
+    return g;
 }
 
 /* ---- waiting for the first server ---- */
@@ -102,7 +125,7 @@ void
 welcome_start(struct session *s)
 {
     const struct conf_database *d;
-    struct params *common, *known;
+    const struct pool_greeting *g;
     struct fault why;
 
     if (console_is_name(slice_str(s->database))) {
@@ -125,11 +148,9 @@ welcome_start(struct session *s)
             session_close(s, &why);
         return;
     }
-    common = common_settings(s);
-    known = pool_find_welcome(s->pool, common);
-    params_drop(common);
-    if (known != NULL && !pool_is_down(s->pool)) {
-        finish(s, with_application(s, params_hold(known)), SESSION_READY);
+    g = find_greeting(s);
+    if (g != NULL && !pool_is_down(s->pool)) {
+        finish(s, params_hold(g->reports), g->messages, SESSION_READY);
         return;
     }
     session_move_to(s, SESSION_WELCOME);
@@ -144,13 +165,13 @@ welcome_ready(struct session *s)
 
     pool_add_welcome(s->pool, common, s->server->reports);
     params_drop(common);
-    finish(s, with_application(s, params_hold(s->server->reports)), SESSION_LINKED);
+    finish_with(s, settings_own_reports(s, params_hold(s->server->reports)), SESSION_LINKED);
 }
 
 static void
 open_tunnel(struct session *s)
 {
-    finish(s, params_hold(s->server->reports), SESSION_TUNNEL);
+    finish_with(s, params_hold(s->server->reports), SESSION_TUNNEL);
 }
 
 void

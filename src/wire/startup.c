@@ -39,6 +39,7 @@ static enum wire_answer
 read_login(struct wire_cursor *c, struct startup *out, struct fault *why)
 {
     out->kind = STARTUP_LOGIN;
+    out->words = slice_of(c->at, wire_left(c));
     for (;;) {
         struct slice name = wire_get_string(c), value;
 
