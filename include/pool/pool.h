@@ -12,6 +12,7 @@
 
 #include "conf/conf.h"
 #include "pool/registry.h"
+#include "pool/welcome.h"
 #include "server/server.h"
 
 /* A client that wants a server. Embedded in it. */
@@ -37,17 +38,6 @@ struct pool_database {
     struct pool_database *next;
 };
 
-struct pool_welcome { /* ParameterStatus values that a client with these start-up settings gets */
-    struct params *settings, *reports;
-};
-#define POOL_WELCOMES 16
-
-struct pool_greeting { /* what one that has exactly these settings is told, and the messages that tell it */
-    struct params *settings, *reports;
-    struct slice messages;
-};
-#define POOL_GREETINGS 16 /* a power of two */
-
 /* What the configuration says for this pool. */
 struct pool_conf {
     int mode; /* enum conf_pool_mode */
@@ -70,7 +60,8 @@ struct pool {
     bool yielded; /* a server is being given up for another pool */
     struct pool_conf conf;
     struct server_target target;
-    struct ring idle, used, connecting, leaving, waiters; /* used: lent or being cleaned; leaving: farewell said */
+    struct ring idle, used, connecting, leaving,
+        waiters; /* used: lent or being cleaned; leaving: farewell said */
     unsigned n_idle, n_used, n_connecting, n_leaving, n_waiters, n_sessions;
     unsigned n_asking;                 /* questions to other workers under way */
     unsigned generation, epoch, flags; /* of the registry, when last looked at */
@@ -96,7 +87,8 @@ struct pools {
     struct pool_database *databases;
     struct ring cancels;
     struct timer janitor, window;
-    bool ending; /* nobody opens a server any more */
+    int64_t janitor_due_us;
+    bool ending;                                  /* nobody opens a server any more */
     struct pools *(*of_worker)(struct worker *w); /* the pools of a worker, on its own thread */
     _Atomic uint64_t *next_id;                    /* one sequence for sessions and servers of all workers */
 };
@@ -138,13 +130,5 @@ void pool_give_back(struct server *s, bool reset);
 void pool_retry(struct pool *p);
 /* No server can be reached now: failures in a row, and none is alive on this worker. */
 bool pool_is_down(const struct pool *p);
-
-/* ParameterStatus values known for SETTINGS, or NULL. */
-struct params *pool_find_welcome(struct pool *p, struct params *settings);
-void pool_add_welcome(struct pool *p, struct params *settings, struct params *reports);
-/* NULL: not known. Valid until the next pool_add_greeting(). */
-const struct pool_greeting *pool_find_greeting(const struct pool *p, const struct params *settings);
-const struct pool_greeting *pool_add_greeting(struct pool *p, struct params *settings, struct params *reports,
-                                              struct slice messages);
 
 #endif

@@ -108,8 +108,8 @@ void server_clean(struct server *s, const struct slice *sql, unsigned n, int64_t
 void server_forget(struct server *s);
 /* Close now and tell the borrower, if any. */
 void server_end(struct server *s, const struct fault *why);
-/* Say farewell; PostgreSQL has SERVER_FAREWELL_US to end it before the connection is closed. WHY is what on_gone
- * and the log say; the borrower is not told. */
+/* Say farewell; PostgreSQL has SERVER_FAREWELL_US to end it before the connection is closed. WHY is what
+ * on_gone and the log say; the borrower is not told. */
 void server_close(struct server *s, const struct fault *why);
 /* Wait for PostgreSQL no longer: S has said farewell. */
 void server_abandon(struct server *s);

@@ -151,27 +151,6 @@ make_old(struct pool *p)
             container_of(r, struct server, in_pool)->old = true;
 }
 
-static void
-forget_greeting(struct pool_greeting *g)
-{
-    params_drop(g->settings);
-    params_drop(g->reports);
-    mem_free((void *)(uintptr_t)g->messages.data);
-    *g = (struct pool_greeting){ 0 };
-}
-
-static void
-forget_welcomes(struct pool *p)
-{
-    for (unsigned i = 0; i < POOL_GREETINGS; i++)
-        forget_greeting(&p->greeting[i]);
-    for (unsigned i = 0; i < p->n_welcomes; i++) {
-        params_drop(p->welcome[i].settings);
-        params_drop(p->welcome[i].reports);
-    }
-    p->n_welcomes = 0;
-}
-
 void
 pool_configure(struct pool *p, const struct conf_database *d, struct credential *client)
 {
@@ -183,7 +162,7 @@ pool_configure(struct pool *p, const struct conf_database *d, struct credential 
     if (!set_target(p, d))
         return;
     make_old(p);
-    forget_welcomes(p);
+    pool_forget_welcomes(p);
     shared_welcome_forget(p->shared);
     atomic_store(&p->shared->failures, 0);
     atomic_store(&p->shared->retry_at_us, 0);
@@ -229,7 +208,7 @@ pool_free(struct pool *p)
     while (!ring_is_empty(&p->leaving))
         server_abandon(container_of(ring_first(&p->leaving), struct server, in_pool));
     timer_stop(pool_worker(p), &p->retry);
-    forget_welcomes(p);
+    pool_forget_welcomes(p);
     params_drop(p->target.startup);
     credential_drop(p->target.credential);
     mem_free(p->target.host);
@@ -373,70 +352,4 @@ pools_close_servers(struct pools *p, struct slice database, bool all)
         while (all && !ring_is_empty(&pool->connecting))
             server_close(container_of(ring_first(&pool->connecting), struct server, in_pool), &why);
     }
-}
-
-/* ---- what clients are told at login ---- */
-
-static void
-remember_welcome(struct pool *p, struct params *settings, struct params *reports)
-{
-    struct pool_welcome *w;
-
-    if (p->n_welcomes == POOL_WELCOMES)
-        forget_welcomes(p);
-    w = &p->welcome[p->n_welcomes++];
-    w->settings = params_hold(settings);
-    w->reports = params_hold(reports);
-}
-
-struct params *
-pool_find_welcome(struct pool *p, struct params *settings)
-{
-    struct params *reports;
-
-    for (unsigned i = 0; i < p->n_welcomes; i++)
-        if (p->welcome[i].settings == settings)
-            return p->welcome[i].reports;
-    reports = shared_welcome_find(p->shared, p->pools->sets, settings);
-    if (reports == NULL)
-        return NULL;
-    remember_welcome(p, settings, reports);
-    params_drop(reports);
-    return reports;
-}
-
-void
-pool_add_welcome(struct pool *p, struct params *settings, struct params *reports)
-{
-    if (pool_find_welcome(p, settings) != NULL)
-        return;
-    remember_welcome(p, settings, reports);
-    shared_welcome_add(p->shared, settings, reports);
-}
-
-/* Sets are interned: where one lies tells which it is. */
-static unsigned
-greeting_slot(const struct params *settings)
-{
-    return (unsigned)((uintptr_t)settings >> 5 ^ (uintptr_t)settings >> 9) & (POOL_GREETINGS - 1);
-}
-
-const struct pool_greeting *
-pool_find_greeting(const struct pool *p, const struct params *settings)
-{
-    const struct pool_greeting *g = &p->greeting[greeting_slot(settings)];
-
-    return g->settings == settings ? g : NULL;
-}
-
-const struct pool_greeting *
-pool_add_greeting(struct pool *p, struct params *settings, struct params *reports, struct slice messages)
-{
-    struct pool_greeting *g = &p->greeting[greeting_slot(settings)];
-
-    forget_greeting(g);
-    g->settings = params_hold(settings);
-    g->reports = params_hold(reports);
-    g->messages = slice_of(slice_dup(messages), messages.len);
-    return g;
 }

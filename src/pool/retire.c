@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /* The janitor: closes servers that are old or idle for too long, keeps the
- * minimum open, opens the reserve. Runs twice a second while some pool has servers or waiters,
- * and not at all otherwise. */
+ * minimum open, opens the reserve. Runs twice a second while somebody waits or connects, when the next server
+ * is due otherwise, and not at all without servers. */
 #include "base/clock.h"
 #include "base/mem.h"
 #include "pool_private.h"
 
 #define JANITOR_US (CLOCK_S / 2)
+#define RARELY_US  (5 * CLOCK_S) /* what nobody told it of is seen by then */
 
 /* Servers made together must not end together: up to a tenth less, by id. */
 static int64_t
@@ -67,7 +68,34 @@ open_minimum(struct pool *p)
             return;
 }
 
-static bool
+static int64_t
+soonest(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* When to look at P again, in how many microseconds; INT64_MAX: not before it is told to. */
+static int64_t
+next_look(const struct pool *p)
+{
+    int64_t now = pool_worker(p)->now_us, most = p->pools->conf->general.server_idle_timeout;
+    int64_t due = p->n_used > 0 && most > 0 ? most : INT64_MAX; /* those may be idle from now on */
+
+    if (p->n_connecting + p->n_waiters > 0)
+        return JANITOR_US;
+    if (p->n_idle + p->n_used == 0 && (p->conf.min_size == 0 || p->n_sessions == 0))
+        return INT64_MAX;
+    ring_each (r, &p->idle) {
+        const struct server *s = container_of(r, struct server, in_pool);
+
+        due = soonest(due, s->connected_us + lifetime(p, s) - now);
+        if (most > 0)
+            due = soonest(due, s->idle_us + most - now);
+    }
+    return due < JANITOR_US ? JANITOR_US : soonest(due, RARELY_US);
+}
+
+static int64_t
 tend(struct pool *p)
 {
     pool_refresh(p);
@@ -77,31 +105,36 @@ tend(struct pool *p)
         pool_ask_others(p);
         pool_retry(p);
     }
-    return p->n_idle + p->n_used + p->n_connecting + p->n_waiters > 0 ||
-           (p->conf.min_size > 0 && p->n_sessions > 0);
+    return next_look(p);
+}
+
+static void
+look_in(struct pools *p, int64_t delay)
+{
+    p->janitor_due_us = p->turn->worker->now_us + delay;
+    timer_start(p->turn->worker, &p->janitor, delay);
 }
 
 void
 pool_janitor(struct timer *t)
 {
     struct pools *p = container_of(t, struct pools, janitor);
-    bool busy = false;
+    int64_t delay = INT64_MAX;
 
     for (struct pool *each = p->first, *next; each != NULL; each = next) {
         next = each->next;
-        if (tend(each))
-            busy = true;
+        delay = soonest(delay, tend(each));
     }
     stream_flush(p->turn);
-    if (busy)
-        timer_start(p->turn->worker, &p->janitor, JANITOR_US);
+    if (delay < INT64_MAX)
+        look_in(p, delay);
 }
 
 void
 pool_wake_janitor(struct pools *p)
 {
-    if (!timer_is_started(&p->janitor))
-        timer_start(p->turn->worker, &p->janitor, JANITOR_US);
+    if (!timer_is_started(&p->janitor) || p->janitor_due_us - p->turn->worker->now_us > JANITOR_US)
+        look_in(p, JANITOR_US);
 }
 
 void

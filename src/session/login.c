@@ -62,6 +62,7 @@ run_derive(struct job *j)
         return; /* another client of this user was first */
     scram_secret_derive(slice_str(d->password), slice_of(d->secret.salt, d->secret.salt_len),
                         d->secret.iterations, &d->secret);
+    credential_set_scram(d->credential, &d->secret);
 }
 
 static void
@@ -81,8 +82,6 @@ on_derived(struct worker *w, struct mail *m)
     struct session *s = d->session;
 
     (void)w;
-    if (!d->job.dropped)
-        credential_set_scram(d->credential, &d->secret);
     if (s != NULL && d->job.dropped) {
         s->login->derive = NULL;
         session_close(s, NULL);

@@ -157,6 +157,6 @@ def test_pipe_and_many_hups_harm_nobody(weir):
 
 def test_the_sockets_are_gone_after_the_end(weir):
     path = f"{weir.folder}/.s.PGSQL.{weir.port}"
-    assert os.path.exists(path)
+    wait_until(lambda: os.path.exists(path))
     assert weir.stop() == 0
     assert not os.path.exists(path)

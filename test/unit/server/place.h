@@ -17,7 +17,8 @@ struct place {
     struct server_target target;
     struct tcp_options tcp;
     struct ring cancels;
-    struct server *server; /* NULL once it is gone */
+    struct server *server;  /* NULL once it is gone */
+    struct server *leaving; /* farewell said */
     unsigned ready, gone, borrower_gone;
     unsigned seen; /* set of the states that it was in */
     struct fault why;
@@ -45,12 +46,14 @@ on_gone(struct server *s, const struct fault *why)
     p->why = *why;
     p->seen |= 1u << s->state;
     p->server = NULL;
+    p->leaving = s;
 }
 
 static void
 on_left(struct server *s)
 {
-    (void)s;
+    assert_ptr_equal(place_of(s)->leaving, s);
+    place_of(s)->leaving = NULL;
 }
 
 static const struct server_keeper keeper = { on_ready, on_gone, on_left };
@@ -125,6 +128,8 @@ tear_down(void **state)
     fault_set(&why, "57P01", "end of the test");
     if (p->server != NULL)
         server_close(p->server, &why);
+    if (p->leaving != NULL)
+        server_abandon(p->leaving);
     turn_once(p);
     credential_drop(p->target.credential);
     params_drop(p->target.startup);
