@@ -14,7 +14,8 @@ struct conf_general {
 #undef OPTION
 };
 
-/* A line of [databases]. A number of -1, a text of "" and an enum of -1 mean "as in the general section". */
+/* A line of [databases]. A number of -1, a text of "" and an enum of -1 mean "as in the general section"
+ * (or in the cluster; for the route, auto). With a cluster, host is "" and port says nothing. */
 struct conf_database {
     char *name; /* as clients say it; "*" is the fallback */
     char *file; /* where it was defined */
@@ -34,12 +35,52 @@ struct conf_user {
 #undef OPTION
 };
 
+/* A line of [nodes]. */
+struct conf_node {
+    char *name;
+    char *file;
+    int line;
+#define OPTION(name, kind, ...) conf_type_##kind name;
+#include "conf/node_options.def"
+#undef OPTION
+};
+
+/* A line of [clusters]. One that [nodes] names and [clusters] does not has the defaults. */
+struct conf_cluster {
+    char *name;
+    char *file;
+    int line;
+#define OPTION(name, kind, ...) conf_type_##kind name;
+#include "conf/cluster_options.def"
+#undef OPTION
+};
+
+/* A line of [rules]: conditions, which must all hold, and what is wished then. The first rule that matches a
+ * statement counts. */
+struct conf_rule {
+    char *name;
+    char *file;
+    int line;
+#define OPTION(name, kind, ...) conf_type_##kind name;
+#include "conf/rule_options.def"
+#undef OPTION
+};
+#define CONF_MAX_RULES  256
+/* regcomp()'s flags for a rule's regex. */
+#define CONF_RULE_REGEX (REG_EXTENDED | REG_ICASE | REG_NOSUB)
+
 struct conf {
     struct conf_general general;
     struct conf_database *databases; /* in file order */
     size_t n_databases;
     struct conf_user *users;
     size_t n_users;
+    struct conf_node *nodes; /* in file order; those of implicit clusters too */
+    size_t n_nodes;
+    struct conf_cluster *clusters; /* each has nodes */
+    size_t n_clusters;
+    struct conf_rule *rules; /* in file order */
+    size_t n_rules;
     char *file;               /* absolute path of the main file */
     struct conf_private *own; /* references and indexes; for conf only */
 };
@@ -55,6 +96,10 @@ void conf_drop(struct conf *c);
 /* The entry for database NAME: exact, else "*", else NULL. O(1). */
 const struct conf_database *conf_find_database(const struct conf *c, struct slice name);
 /* Exact only. */
+const struct conf_node *conf_find_node(const struct conf *c, struct slice name);
+/* The cluster of D, or NULL: it has one server. A database with several hosts is a cluster of its own name. */
+const struct conf_cluster *conf_cluster_of(const struct conf *c, const struct conf_database *d);
+/* Exact only. */
 const struct conf_user *conf_find_user(const struct conf *c, struct slice name);
 /* True when NAME is in the comma separated LIST (admin_users, stats_users, ...); white space
  * around names is ignored. */
@@ -68,6 +113,9 @@ struct conf *conf_with(const struct conf *c, struct slice key, struct slice valu
 const struct conf_option *conf_general_options(void);
 const struct conf_option *conf_database_options(void);
 const struct conf_option *conf_user_options(void);
+const struct conf_option *conf_node_options(void);
+const struct conf_option *conf_cluster_options(void);
+const struct conf_option *conf_rule_options(void);
 /* The value of option O in G as text, as it would stand in the file; "" for secrets. */
 void conf_print(const struct conf_option *o, const void *section, struct text *out);
 /* etc/pgweir.ini, generated from the rows. */

@@ -26,6 +26,9 @@ typedef int conf_type_auth_type;
 typedef int conf_type_sslmode;
 typedef int conf_type_on_state;
 typedef int conf_type_compat;
+typedef int conf_type_route;
+typedef int conf_type_consistency;
+typedef int conf_type_balance;
 
 enum conf_pool_mode { CONF_POOL_SESSION, CONF_POOL_TRANSACTION, CONF_POOL_STATEMENT };
 enum conf_auth_type {
@@ -46,6 +49,10 @@ enum conf_sslmode {
 };
 enum conf_on_state { CONF_STATE_PIN, CONF_STATE_ERROR, CONF_STATE_WARN };
 enum conf_compat { CONF_COMPAT_NONE, CONF_COMPAT_PGBOUNCER };
+
+enum conf_route { CONF_ROUTE_AUTO, CONF_ROUTE_PRIMARY, CONF_ROUTE_REPLICA, CONF_ROUTE_PREFER_REPLICA };
+enum conf_consistency { CONF_EVENTUAL, CONF_SESSION, CONF_GLOBAL };
+enum conf_balance { CONF_LEAST_CONN, CONF_ROUND_ROBIN, CONF_LATENCY, CONF_HASH };
 
 enum conf_when { CONF_RELOAD, CONF_RESTART };
 

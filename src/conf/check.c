@@ -141,13 +141,11 @@ database_is_fine(const struct checking *k, const struct conf_database *d)
         return fault_set(k->why, "F0000", "database name \"%s\" is reserved for the console", d->name);
     if (strlen(d->name) > MAX_DATABASE_NAME)
         return fault_set(k->why, "F0000", "a database name has at most %d bytes", MAX_DATABASE_NAME);
-    if (strchr(d->host, ',') != NULL)
-        return fault_set(k->why, "F0000", "several hosts for database \"%s\" are not supported yet; name one",
-                         d->name);
     if (strchr(d->host, '=') != NULL)
         return fault_set(k->why, "F0000", "host \"%s\" looks like an option; leave host= out when it is empty",
                          d->host);
-    return auth_query_is_fine(k, auth_user, auth_query) && auth_dbname_is_fine(k, d->auth_dbname);
+    return conf_check_cluster_of(k->c, d, k->why) && auth_query_is_fine(k, auth_user, auth_query) &&
+           auth_dbname_is_fine(k, d->auth_dbname);
 }
 
 static bool
@@ -157,6 +155,24 @@ check_databases(const struct checking *k)
         if (!database_is_fine(k, &k->c->databases[i]))
             return at_database(k, &k->c->databases[i]);
     return true;
+}
+
+static bool
+check_nodes(const struct checking *k)
+{
+    return conf_check_nodes(k->c, k->why);
+}
+
+static bool
+check_clusters(const struct checking *k)
+{
+    return conf_check_clusters(k->c, k->why);
+}
+
+static bool
+check_rules(const struct checking *k)
+{
+    return conf_check_rules(k->c, k->why);
 }
 
 static bool
@@ -176,8 +192,9 @@ check_users(const struct checking *k)
 bool
 conf_check(const struct conf *c, const struct conf_where *where, struct fault *why)
 {
-    static checker *const checkers[] = { check_listen,     check_hba,       check_client_tls, check_server_tls,
-                                         check_auth_query, check_databases, check_users };
+    static checker *const checkers[] = { check_listen,     check_hba,   check_client_tls, check_server_tls,
+                                         check_auth_query, check_nodes, check_clusters,   check_databases,
+                                         check_users,      check_rules };
     const struct checking k = { c, where, why };
 
     for (size_t i = 0; i < sizeof(checkers) / sizeof(*checkers); i++)

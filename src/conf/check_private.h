@@ -21,4 +21,11 @@ struct conf_where {
 /* WHERE has N_CONF_GENERAL entries in the order of the rows. False: WHY, with FILE:LINE where it is known. */
 bool conf_check(const struct conf *c, const struct conf_where *where, struct fault *why);
 
+/* Parts of it. False: WHY has FILE:LINE. */
+bool conf_check_nodes(const struct conf *c, struct fault *why);
+bool conf_check_clusters(const struct conf *c, struct fault *why);
+bool conf_check_rules(const struct conf *c, struct fault *why);
+/* What D says of its cluster. False: WHY, without the line. */
+bool conf_check_cluster_of(const struct conf *c, const struct conf_database *d, struct fault *why);
+
 #endif

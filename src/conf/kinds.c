@@ -31,6 +31,9 @@ static const struct {
     { "sslmode", { "disable", "allow", "prefer", "require", "verify-ca", "verify-full" } },
     { "on_state", { "pin", "error", "warn" } },
     { "compat", { "none", "pgbouncer" } },
+    { "route", { "auto", "primary", "replica", "prefer-replica" } },
+    { "consistency", { "eventual", "session", "global" } },
+    { "balance", { "least_conn", "round_robin", "latency", "hash" } },
 };
 
 /* Digits in BASE; S moves behind them. False: none, or too many. */

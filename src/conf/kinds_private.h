@@ -13,16 +13,22 @@ conf_printer conf_print_mode, conf_print_text, conf_print_word, conf_print_secre
 #define conf_print_size conf_print_number
 
 /* The kinds that are words of a list, each an enum. */
-#define conf_parse_pool_mode conf_parse_word
-#define conf_parse_auth_type conf_parse_word
-#define conf_parse_sslmode   conf_parse_word
-#define conf_parse_on_state  conf_parse_word
-#define conf_parse_compat    conf_parse_word
-#define conf_print_pool_mode conf_print_word
-#define conf_print_auth_type conf_print_word
-#define conf_print_sslmode   conf_print_word
-#define conf_print_on_state  conf_print_word
-#define conf_print_compat    conf_print_word
+#define conf_parse_pool_mode   conf_parse_word
+#define conf_parse_auth_type   conf_parse_word
+#define conf_parse_sslmode     conf_parse_word
+#define conf_parse_on_state    conf_parse_word
+#define conf_parse_compat      conf_parse_word
+#define conf_parse_route       conf_parse_word
+#define conf_parse_consistency conf_parse_word
+#define conf_parse_balance     conf_parse_word
+#define conf_print_pool_mode   conf_print_word
+#define conf_print_auth_type   conf_print_word
+#define conf_print_sslmode     conf_print_word
+#define conf_print_on_state    conf_print_word
+#define conf_print_compat      conf_print_word
+#define conf_print_route       conf_print_word
+#define conf_print_consistency conf_print_word
+#define conf_print_balance     conf_print_word
 
 /* A secret is a text that is never shown. */
 #define conf_parse_secret conf_parse_text

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "check_private.h"
 #include "conf/conf.h"
+#include "hosts_private.h"
 #include "scan_private.h"
 #include "snapshot_private.h"
 #include "source_private.h"
@@ -18,7 +19,10 @@ struct loading {
     struct conf *c;
     const struct conf_source *source;
     struct conf_where where[N_CONF_GENERAL];
+    struct hosts *hosts;        /* of each database */
     struct text scratch, value; /* reused from entry to entry */
+    struct text ports;          /* a database's port, where it is a list */
+    bool has_port;              /* the line says port= */
     struct fault *why;
 };
 
@@ -67,14 +71,37 @@ on_general(struct loading *l, const struct conf_entry *e)
            conf_section_set(o, &l->c->general, text_slice(&l->value), l->why);
 }
 
+static bool
+is_port(const struct conf_option *o)
+{
+    return o == conf_option_find(conf_database_options(), SLICE("port"));
+}
+
+/* A database has as many ports as hosts, or one: which, is known when the line has been read. */
+static bool
+set_field(struct loading *l, const struct conf_option *o, void *section)
+{
+    struct slice value = text_slice(&l->value);
+
+    if (!is_port(o))
+        return conf_section_set(o, section, value, l->why);
+    l->has_port = true;
+    text_clear(&l->ports);
+    if (value.len == 0 || memchr(value.data, ',', value.len) == NULL)
+        return conf_section_set(o, section, value, l->why);
+    text_add(&l->ports, value);
+    return true;
+}
+
 /* Set fields of SECTION from a list like a connection string. */
 static bool
 on_list(struct loading *l, const struct conf_entry *e, const struct conf_option *rows, void *section)
 {
+    const char *quotes = e->section == CONF_RULES ? "'\"" : "'"; /* elsewhere " is a letter, as in PgBouncer */
     struct slice rest = e->value, key;
     enum scan_answer answer;
 
-    while ((answer = scan_pair(&rest, &key, &l->scratch, l->why)) == SCAN_PAIR) {
+    while ((answer = scan_pair(&rest, quotes, &key, &l->scratch, l->why)) == SCAN_PAIR) {
         bool skip;
         const struct conf_option *o = row_of(l, rows, e, key, &skip);
 
@@ -82,8 +109,7 @@ on_list(struct loading *l, const struct conf_entry *e, const struct conf_option 
             return false;
         if (o == NULL)
             continue;
-        if (!scan_expand(text_slice(&l->scratch), &l->value, l->why) ||
-            !conf_section_set(o, section, text_slice(&l->value), l->why))
+        if (!scan_expand(text_slice(&l->scratch), &l->value, l->why) || !set_field(l, o, section))
             return false;
     }
     return answer == SCAN_END;
@@ -111,59 +137,60 @@ read_password(struct conf_database *d, struct fault *why)
     return d->password[0] != '\0' || fault_set(why, "F0000", "%s has no password", d->password_file);
 }
 
-/* ARRAY of N rows, with room for one more; doubles at powers of two. */
-static void *
-grown(void *array, size_t n, size_t size)
+/* What a line of [databases] says as a whole. */
+static bool
+on_database(struct loading *l, struct conf_database *d, struct hosts *h)
 {
-    return (n & (n - 1)) == 0 ? mem_realloc(array, (n == 0 ? 1 : n * 2) * size) : array;
+    if (d->cluster[0] != '\0' && (d->host[0] != '\0' || l->has_port))
+        return fault_set(l->why, "F0000", "cluster excludes host and port; those of its nodes are in [nodes]");
+    return read_password(d, l->why) && hosts_split(h, d, text_slice(&l->ports), l->why);
 }
+
+/* L keeps the nodes of the database AT, the newest or one that was replaced. */
+static void
+keep_hosts(struct loading *l, size_t at, struct hosts h, bool is_new)
+{
+    if (!is_new)
+        hosts_done(&l->hosts[at]);
+    else if ((at & (at - 1)) == 0) /* doubles at powers of two */
+        l->hosts = mem_realloc(l->hosts, (at == 0 ? 1 : at * 2) * sizeof(*l->hosts));
+    l->hosts[at] = h;
+}
+
+/* A row of any list; all start with name, file and line. */
+union row {
+    struct conf_database database;
+    struct conf_user user;
+    struct conf_node node;
+    struct conf_cluster cluster;
+    struct conf_rule rule;
+};
 
 /* A later line replaces an earlier one of the same name. */
 static bool
-on_database(struct loading *l, const struct conf_entry *e)
+on_line(struct loading *l, const struct conf_entry *e)
 {
-    struct conf *c = l->c;
-    struct conf_database d = { .name = mem_strdup(e->key), .file = mem_strdup(e->file), .line = e->line };
-    size_t at;
+    const struct conf_option *options = snapshot_options(e->section);
+    bool is_database = e->section == CONF_DATABASES;
+    size_t before = l->c->n_databases, at;
+    struct hosts h = { 0 };
+    union row row;
 
-    conf_section_init(conf_database_options(), &d, false);
-    if (!on_list(l, e, conf_database_options(), &d) || !read_password(&d, l->why)) {
-        snapshot_done_database(&d);
+    memset(&row, 0, sizeof(row));
+    row.database.name = mem_strdup(e->key);
+    row.database.file = mem_strdup(e->file);
+    row.database.line = e->line;
+    conf_section_init(options, &row, false);
+    text_clear(&l->ports);
+    l->has_port = false;
+    if (!on_list(l, e, options, &row) || (is_database && !on_database(l, &row.database, &h))) {
+        snapshot_row_done(e->section, &row);
+        hosts_done(&h);
         return false;
     }
-    at = names_find(&c->own->databases, names_rows(c->databases), slice_str(e->key));
-    if (at != NAMES_NONE) {
-        snapshot_done_database(&c->databases[at]);
-        c->databases[at] = d;
-        return true;
-    }
-    c->databases = grown(c->databases, c->n_databases, sizeof(d));
-    c->databases[c->n_databases] = d;
-    names_add(&c->own->databases, names_rows(c->databases), c->n_databases++);
-    return true;
-}
-
-static bool
-on_user(struct loading *l, const struct conf_entry *e)
-{
-    struct conf *c = l->c;
-    struct conf_user u = { .name = mem_strdup(e->key), .file = mem_strdup(e->file), .line = e->line };
-    size_t at;
-
-    conf_section_init(conf_user_options(), &u, false);
-    if (!on_list(l, e, conf_user_options(), &u)) {
-        snapshot_done_user(&u);
-        return false;
-    }
-    at = names_find(&c->own->users, names_rows(c->users), slice_str(e->key));
-    if (at != NAMES_NONE) {
-        snapshot_done_user(&c->users[at]);
-        c->users[at] = u;
-        return true;
-    }
-    c->users = grown(c->users, c->n_users, sizeof(u));
-    c->users[c->n_users] = u;
-    names_add(&c->own->users, names_rows(c->users), c->n_users++);
+    at = snapshot_put(l->c, e->section, &row);
+    if (is_database)
+        keep_hosts(l, at, h, at == before);
     return true;
 }
 
@@ -174,9 +201,11 @@ on_entry(struct loading *l, const struct conf_entry *e)
     case CONF_GENERAL:
         return on_general(l, e);
     case CONF_DATABASES:
-        return on_database(l, e);
     case CONF_USERS:
-        return on_user(l, e);
+    case CONF_NODES:
+    case CONF_CLUSTERS:
+    case CONF_RULES:
+        return on_line(l, e);
     default:
         break;
     }
@@ -227,7 +256,7 @@ build(struct loading *l)
         if (!on_entry(l, e))
             return fault_prefix(l->why, "%s:%d", e->file, e->line);
     }
-    return conf_check(l->c, l->where, l->why);
+    return hosts_join(l->c, l->hosts, l->why) && conf_check(l->c, l->where, l->why);
 }
 
 struct conf *
@@ -235,17 +264,23 @@ conf_parse(struct slice text, const char *file, struct fault *why)
 {
     struct conf_source source = { 0 };
     struct loading l = { .source = &source, .why = why };
+    bool ok;
 
     if (source_scan(&source, text, file, why)) {
         l.c = snapshot_new();
         l.c->file = absolute(file);
-        if (!build(&l)) {
+        ok = build(&l);
+        for (size_t i = 0; i < l.c->n_databases; i++)
+            hosts_done(&l.hosts[i]);
+        mem_free(l.hosts);
+        if (!ok) {
             conf_drop(l.c);
             l.c = NULL;
         }
     }
     text_done(&l.scratch);
     text_done(&l.value);
+    text_done(&l.ports);
     source_done(&source);
     return l.c;
 }

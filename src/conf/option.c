@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* The rows of the three tables, and sections made of them. */
+/* The rows of the tables, and sections made of them. */
 #include "option_private.h"
 
 #include <assert.h>
@@ -44,6 +44,27 @@ static const struct conf_option user_rows[] = {
     { .name = NULL }
 };
 
+static const struct conf_option node_rows[] = {
+#define OPTION(...) ROW(conf_node, __VA_ARGS__)
+#include "conf/node_options.def"
+#undef OPTION
+    { .name = NULL }
+};
+
+static const struct conf_option cluster_rows[] = {
+#define OPTION(...) ROW(conf_cluster, __VA_ARGS__)
+#include "conf/cluster_options.def"
+#undef OPTION
+    { .name = NULL }
+};
+
+static const struct conf_option rule_rows[] = {
+#define OPTION(...) ROW(conf_rule, __VA_ARGS__)
+#include "conf/rule_options.def"
+#undef OPTION
+    { .name = NULL }
+};
+
 static const struct {
     enum conf_section section;
     const char *key;
@@ -73,6 +94,24 @@ const struct conf_option *
 conf_user_options(void)
 {
     return user_rows;
+}
+
+const struct conf_option *
+conf_node_options(void)
+{
+    return node_rows;
+}
+
+const struct conf_option *
+conf_cluster_options(void)
+{
+    return cluster_rows;
+}
+
+const struct conf_option *
+conf_rule_options(void)
+{
+    return rule_rows;
 }
 
 const struct conf_option *

@@ -10,7 +10,11 @@ enum conf_section {
     CONF_GENERAL,
     CONF_DATABASES,
     CONF_USERS,
+    CONF_NODES,
+    CONF_CLUSTERS,
+    CONF_RULES,
     CONF_PEERS,
+    N_CONF_SECTIONS
 };
 
 /* The row called NAME, or NULL. Takes PgBouncer's other spellings too. */

@@ -33,8 +33,10 @@ static const char databases[] =
     "\n[databases]\n"
     "; name = key=value ..., for each database that clients may ask for; * is the fallback. A name\n"
     "; with other characters than A-Z a-z 0-9 _ . - needs double quotes, a value with spaces\n"
-    "; single quotes.\n"
+    "; single quotes. Several hosts make a cluster called as the database, of nodes NAME-1, NAME-2 ...\n"
     ";app     = host=10.0.0.1\n"
+    ";orders  = host=10.0.0.1,10.0.0.2,10.0.0.3\n"
+    ";stock   = cluster=main consistency=eventual\n"
     ";reports = host=10.0.0.1 dbname=app pool_size=5 pool_mode=session\n"
     ";legacy  = host=10.0.0.9 port=5433 user=app password_file=/etc/pgweir/legacy.secret\n"
     ";*       = host=10.0.0.1\n"
@@ -44,6 +46,33 @@ static const char users[] = "\n[users]\n"
                             "; name = key=value ..., for users with limits of their own.\n"
                             ";batch = pool_size=2 query_timeout=1h\n"
                             "; The keys:\n";
+
+static const char nodes[] =
+    "\n[nodes]\n"
+    "; name = key=value ..., for each PostgreSQL server of a cluster. Which of them is the primary is\n"
+    "; found out, and watched.\n"
+    ";pg1 = cluster=main host=10.0.0.1 zone=a\n"
+    ";pg2 = cluster=main host=10.0.0.2 zone=b weight=2\n"
+    "; The keys:\n";
+
+static const char clusters[] =
+    "\n[clusters]\n"
+    "; name = key=value ..., for clusters that need other values than these; no line is needed otherwise.\n"
+    ";main   = zone=a max_lag=5 monitor_user=pgweir_monitor\n"
+    ";orders = balance=latency\n"
+    "; The keys:\n";
+
+static const char rules[] =
+    "\n[rules]\n"
+    "; name = key=value ..., for statements with a route of their own, in databases that are clusters. All\n"
+    "; conditions of a line must hold, and the first line that matches counts. What it wishes overrules\n"
+    "; the line of the database; SET pgweir.route and the like, and hints, overrule it. Values with spaces\n"
+    "; stand in single or double quotes. A table is found by the names in the statement: list its views too.\n"
+    ";fresh   = table=accounts route=primary\n"
+    ";scores  = regex=\"^select .* from scores\" route=replica max_lag=5s\n"
+    ";reports = user=reporting route=prefer-replica max_lag=60s consistency=eventual\n"
+    ";batch   = application_name=nightly database=stock node=pg2\n"
+    "; The keys:\n";
 
 static const char *
 title_of(const struct conf_option *o)
@@ -89,6 +118,12 @@ conf_sample(struct text *out)
     sample_list(conf_database_options(), out);
     text_add_str(out, users);
     sample_list(conf_user_options(), out);
+    text_add_str(out, nodes);
+    sample_list(conf_node_options(), out);
+    text_add_str(out, clusters);
+    sample_list(conf_cluster_options(), out);
+    text_add_str(out, rules);
+    sample_list(conf_rule_options(), out);
 }
 
 /* TEXT as the argument of an mdoc macro: quoted, backslashes doubled. */
@@ -142,4 +177,10 @@ conf_manual(struct text *out)
     manual_of(conf_database_options(), out);
     text_add_str(out, ".Ss Options of a user\n");
     manual_of(conf_user_options(), out);
+    text_add_str(out, ".Ss Options of a node\n");
+    manual_of(conf_node_options(), out);
+    text_add_str(out, ".Ss Options of a cluster\n");
+    manual_of(conf_cluster_options(), out);
+    text_add_str(out, ".Ss Options of a rule\n");
+    manual_of(conf_rule_options(), out);
 }

@@ -130,8 +130,32 @@ scan_next(struct scan *s, struct fault *why)
     return SCAN_END;
 }
 
+/* The value behind =, which S starts with; S moves behind it. */
+static enum scan_answer
+take_value(struct slice *s, const char *quotes, struct text *value, struct fault *why)
+{
+    size_t n = 0;
+    char quote =
+        s->len > 0 && s->data[0] != '\0' && strchr(quotes, s->data[0]) != NULL ? (char)s->data[0] : '\0';
+
+    if (quote == '\0') {
+        while (n < s->len && !is_blank(s->data[n]))
+            n++;
+        text_add(value, slice_head(*s, n));
+        *s = slice_tail(*s, n);
+        return SCAN_PAIR;
+    }
+    if (!take_quoted(s, (uint8_t)quote, value))
+        fault_set(why, "F0000", "a quoted value needs a closing %c", quote);
+    else if (s->len > 0 && !is_blank(s->data[0]))
+        fault_set(why, "F0000", "a space must follow the closing %c (a quote inside is doubled)", quote);
+    else
+        return SCAN_PAIR;
+    return SCAN_BAD;
+}
+
 enum scan_answer
-scan_pair(struct slice *rest, struct slice *key, struct text *value, struct fault *why)
+scan_pair(struct slice *rest, const char *quotes, struct slice *key, struct text *value, struct fault *why)
 {
     struct slice s = slice_trim(*rest);
     size_t n = 0;
@@ -146,17 +170,8 @@ scan_pair(struct slice *rest, struct slice *key, struct text *value, struct faul
     if (key->len == 0 || s.len == 0 || s.data[0] != '=')
         return bad(why, "expected a list of key=value, values with spaces in single quotes");
     s = slice_trim(slice_tail(s, 1));
-    if (s.len > 0 && s.data[0] == '\'') {
-        if (!take_quoted(&s, '\'', value))
-            return bad(why, "a quoted value needs a closing '");
-        if (s.len > 0 && !is_blank(s.data[0]))
-            return bad(why, "a space must follow the closing ' (a quote inside is doubled)");
-    } else {
-        for (n = 0; n < s.len && !is_blank(s.data[n]);)
-            n++;
-        text_add(value, slice_head(s, n));
-        s = slice_tail(s, n);
-    }
+    if (take_value(&s, quotes, value, why) == SCAN_BAD)
+        return SCAN_BAD;
     *rest = s;
     return SCAN_PAIR;
 }

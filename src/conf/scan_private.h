@@ -21,9 +21,10 @@ struct scan {
 
 /* The next line that says something. SCAN_BAD: WHY says what is wrong with line s->line. */
 enum scan_answer scan_next(struct scan *s, struct fault *why);
-/* The next key=value of a list like a connection string; REST moves on, VALUE is unquoted ('' inside quotes).
- * SCAN_PAIR, SCAN_END or SCAN_BAD. */
-enum scan_answer scan_pair(struct slice *rest, struct slice *key, struct text *value, struct fault *why);
+/* The next key=value of a list like a connection string; REST moves on, VALUE is unquoted: any of QUOTES may
+ * stand around it, doubled inside. SCAN_PAIR, SCAN_END or SCAN_BAD. */
+enum scan_answer
+scan_pair(struct slice *rest, const char *quotes, struct slice *key, struct text *value, struct fault *why);
 /* A value that is one whole quoted string loses its quotes; any other is copied as it stands. */
 void scan_unquote(struct slice in, struct text *out);
 /* Replace ${NAME} by the environment; "$$" and a $ before anything but { stay. False: not set, or malformed. */

@@ -4,10 +4,39 @@
 
 #include <assert.h>
 #include <stdatomic.h>
+#include <stddef.h>
 
 #include "base/mem.h"
 #include "check_private.h"
 #include "option_private.h"
+
+/* Where a list stands in struct conf, and what its rows are. */
+struct list {
+    const struct conf_option *(*options)(void);
+    size_t row;      /* size of one */
+    size_t first, n; /* offsets of the array and its length */
+};
+
+#define LIST(type, array)                                                                \
+    {                                                                                    \
+        conf_##type##_options, sizeof(struct conf_##type), offsetof(struct conf, array), \
+            offsetof(struct conf, n_##array)                                             \
+    }
+
+static const struct list lists[N_CONF_SECTIONS] = {
+    [CONF_DATABASES] = LIST(database, databases),
+    [CONF_USERS] = LIST(user, users),
+    [CONF_NODES] = LIST(node, nodes),
+    [CONF_CLUSTERS] = LIST(cluster, clusters),
+    [CONF_RULES] = LIST(rule, rules),
+};
+
+/* The same in every row. */
+#define NAME_AT 0
+#define FILE_AT offsetof(struct conf_user, file)
+static_assert(FILE_AT == offsetof(struct conf_database, file) && FILE_AT == offsetof(struct conf_node, file) &&
+                  FILE_AT == offsetof(struct conf_cluster, file) && FILE_AT == offsetof(struct conf_rule, file),
+              "rows start with name and file");
 
 struct conf *
 snapshot_new(void)
@@ -19,34 +48,97 @@ snapshot_new(void)
     return c;
 }
 
-void
-snapshot_done_database(struct conf_database *d)
+const struct conf_option *
+snapshot_options(enum conf_section section)
 {
-    conf_section_done(conf_database_options(), d);
-    mem_free(d->name);
-    mem_free(d->file);
+    return lists[section].options();
+}
+
+/* The array is a pointer to a struct of the list's own type: its bytes are read and written, not its value. */
+static char *
+first_of(const struct conf *c, const struct list *l)
+{
+    char *first;
+
+    memcpy(&first, (const char *)c + l->first, sizeof(first));
+    return first;
+}
+
+static void
+set_first(struct conf *c, const struct list *l, char *first)
+{
+    memcpy((char *)c + l->first, &first, sizeof(first));
+}
+
+static size_t *
+length_of(struct conf *c, const struct list *l)
+{
+    return (size_t *)(void *)((char *)c + l->n);
+}
+
+static struct names_rows
+rows_of(const struct conf *c, const struct list *l)
+{
+    return (struct names_rows){ first_of(c, l), l->row };
+}
+
+static char **
+text_at(void *row, size_t offset)
+{
+    return (char **)(void *)((char *)row + offset);
 }
 
 void
-snapshot_done_user(struct conf_user *u)
+snapshot_row_done(enum conf_section section, void *row)
 {
-    conf_section_done(conf_user_options(), u);
-    mem_free(u->name);
-    mem_free(u->file);
+    conf_section_done(snapshot_options(section), row);
+    mem_free(*text_at(row, NAME_AT));
+    mem_free(*text_at(row, FILE_AT));
+}
+
+size_t
+snapshot_find(const struct conf *c, enum conf_section section, struct slice name)
+{
+    return names_find(&c->own->names[section], rows_of(c, &lists[section]), name);
+}
+
+size_t
+snapshot_put(struct conf *c, enum conf_section section, const void *row)
+{
+    const struct list *l = &lists[section];
+    size_t *n = length_of(c, l), at = snapshot_find(c, section, slice_str(*text_at((void *)row, NAME_AT)));
+    bool is_new = at == NAMES_NONE;
+
+    if (is_new)
+        at = (*n)++;
+    else
+        snapshot_row_done(section, first_of(c, l) + at * l->row);
+    if (is_new && (at & (at - 1)) == 0) /* doubles at powers of two */
+        set_first(c, l, mem_realloc(first_of(c, l), (at == 0 ? 1 : at * 2) * l->row));
+    memcpy(first_of(c, l) + at * l->row, row, l->row);
+    if (is_new)
+        names_add(&c->own->names[section], rows_of(c, l), at);
+    return at;
+}
+
+static void
+list_done(struct conf *c, enum conf_section section)
+{
+    const struct list *l = &lists[section];
+
+    for (size_t i = 0; i < *length_of(c, l); i++)
+        snapshot_row_done(section, first_of(c, l) + i * l->row);
+    mem_free(first_of(c, l));
+    names_done(&c->own->names[section]);
 }
 
 static void
 snapshot_free(struct conf *c)
 {
-    for (size_t i = 0; i < c->n_databases; i++)
-        snapshot_done_database(&c->databases[i]);
-    for (size_t i = 0; i < c->n_users; i++)
-        snapshot_done_user(&c->users[i]);
-    mem_free(c->databases);
-    mem_free(c->users);
+    for (size_t i = 0; i < N_CONF_SECTIONS; i++)
+        if (lists[i].options != NULL)
+            list_done(c, i);
     conf_section_done(conf_general_options(), &c->general);
-    names_done(&c->own->databases);
-    names_done(&c->own->users);
     mem_free(c->own);
     mem_free(c->file);
     mem_free(c);
@@ -72,17 +164,33 @@ conf_drop(struct conf *c)
 const struct conf_database *
 conf_find_database(const struct conf *c, struct slice name)
 {
-    size_t at = names_find(&c->own->databases, names_rows(c->databases), name);
+    size_t at = snapshot_find(c, CONF_DATABASES, name);
 
     if (at == NAMES_NONE)
-        at = names_find(&c->own->databases, names_rows(c->databases), SLICE("*"));
+        at = snapshot_find(c, CONF_DATABASES, SLICE("*"));
     return at == NAMES_NONE ? NULL : &c->databases[at];
+}
+
+const struct conf_node *
+conf_find_node(const struct conf *c, struct slice name)
+{
+    size_t at = snapshot_find(c, CONF_NODES, name);
+
+    return at == NAMES_NONE ? NULL : &c->nodes[at];
+}
+
+const struct conf_cluster *
+conf_cluster_of(const struct conf *c, const struct conf_database *d)
+{
+    size_t at = d->cluster[0] == '\0' ? NAMES_NONE : snapshot_find(c, CONF_CLUSTERS, slice_str(d->cluster));
+
+    return at == NAMES_NONE ? NULL : &c->clusters[at];
 }
 
 const struct conf_user *
 conf_find_user(const struct conf *c, struct slice name)
 {
-    size_t at = names_find(&c->own->users, names_rows(c->users), name);
+    size_t at = snapshot_find(c, CONF_USERS, name);
 
     return at == NAMES_NONE ? NULL : &c->users[at];
 }
@@ -104,6 +212,22 @@ conf_list_has(const char *list, struct slice name)
     return false;
 }
 
+/* COPY is a bitwise copy: give it a list of its own. */
+static void
+list_unshare(struct conf *copy, enum conf_section section)
+{
+    const struct list *l = &lists[section];
+
+    set_first(copy, l, mem_dup(first_of(copy, l), *length_of(copy, l) * l->row));
+    for (size_t i = 0; i < *length_of(copy, l); i++) {
+        void *row = first_of(copy, l) + i * l->row;
+
+        *text_at(row, NAME_AT) = mem_strdup(*text_at(row, NAME_AT));
+        *text_at(row, FILE_AT) = mem_strdup(*text_at(row, FILE_AT));
+        conf_section_unshare(l->options(), row);
+    }
+}
+
 static struct conf *
 copy_of(const struct conf *c)
 {
@@ -114,20 +238,11 @@ copy_of(const struct conf *c)
     copy->own = own;
     copy->file = mem_strdup(c->file);
     conf_section_unshare(conf_general_options(), &copy->general);
-    copy->databases = mem_dup(c->databases, c->n_databases * sizeof(*c->databases));
-    for (size_t i = 0; i < c->n_databases; i++) {
-        copy->databases[i].name = mem_strdup(c->databases[i].name);
-        copy->databases[i].file = mem_strdup(c->databases[i].file);
-        conf_section_unshare(conf_database_options(), &copy->databases[i]);
-    }
-    copy->users = mem_dup(c->users, c->n_users * sizeof(*c->users));
-    for (size_t i = 0; i < c->n_users; i++) {
-        copy->users[i].name = mem_strdup(c->users[i].name);
-        copy->users[i].file = mem_strdup(c->users[i].file);
-        conf_section_unshare(conf_user_options(), &copy->users[i]);
-    }
-    names_copy(&own->databases, &c->own->databases);
-    names_copy(&own->users, &c->own->users);
+    for (size_t i = 0; i < N_CONF_SECTIONS; i++)
+        if (lists[i].options != NULL) {
+            list_unshare(copy, i);
+            names_copy(&own->names[i], &c->own->names[i]);
+        }
     return copy;
 }
 

@@ -18,7 +18,8 @@ static const struct {
     enum conf_section section;
 } sections[] = {
     { "pgweir", CONF_GENERAL }, { "pgbouncer", CONF_GENERAL }, { "databases", CONF_DATABASES },
-    { "users", CONF_USERS },    { "peers", CONF_PEERS },
+    { "users", CONF_USERS },    { "nodes", CONF_NODES },       { "clusters", CONF_CLUSTERS },
+    { "rules", CONF_RULES },    { "peers", CONF_PEERS },
 };
 
 static bool
@@ -81,7 +82,8 @@ on_section(struct conf_source *s, struct slice name, struct fault *why)
                fault_set(why, "F0000", "[pgweir] and [pgbouncer] cannot stand in one configuration");
     }
     return fault_set(why, "F0000",
-                     "unknown section [%.*s]; there are [pgweir], [pgbouncer], [databases], [users]",
+                     "unknown section [%.*s]; there are [pgweir], [pgbouncer], [databases], [users], [nodes], "
+                     "[clusters], [rules]",
                      name.len > 64 ? 64 : (int)name.len, (const char *)name.data);
 }
 

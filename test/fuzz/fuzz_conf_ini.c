@@ -34,6 +34,30 @@ prints_what_it_reads(struct conf *c)
     text_done(&second);
 }
 
+/* No node without a cluster, no cluster without a node, and a database has a host or a cluster. */
+static void
+nodes_and_clusters_belong_together(const struct conf *c)
+{
+    for (size_t i = 0; i < c->n_nodes; i++) {
+        const struct conf_database of = { .cluster = c->nodes[i].cluster };
+
+        must(c->nodes[i].host[0] != '\0' && conf_cluster_of(c, &of) != NULL);
+    }
+    for (size_t i = 0; i < c->n_clusters; i++) {
+        size_t n = 0;
+
+        while (n < c->n_nodes && strcmp(c->nodes[n].cluster, c->clusters[i].name) != 0)
+            n++;
+        must(n < c->n_nodes);
+    }
+    for (size_t i = 0; i < c->n_databases; i++) {
+        const struct conf_database *d = &c->databases[i];
+
+        must((d->cluster[0] != '\0') == (conf_cluster_of(c, d) != NULL));
+        must(d->cluster[0] == '\0' || d->host[0] == '\0');
+    }
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -51,6 +75,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         must(conf_find_database(c, slice_str(c->databases[i].name)) == &c->databases[i]);
     for (size_t i = 0; i < c->n_users; i++)
         must(conf_find_user(c, slice_str(c->users[i].name)) == &c->users[i]);
+    if (c->n_nodes < 100)
+        nodes_and_clusters_belong_together(c);
     if (c->n_databases < 10)
         prints_what_it_reads(c);
     conf_drop(c);

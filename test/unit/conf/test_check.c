@@ -58,11 +58,9 @@ the_names_of_the_console_are_reserved(void **state)
 }
 
 static void
-several_hosts_are_refused_for_now(void **state)
+a_host_that_is_the_next_option_is_refused(void **state)
 {
     (void)state;
-    refused("[databases]\na = host=h\nb = host=h1,h2\n",
-            "t.ini:3: several hosts for database \"b\" are not supported yet; name one");
     refused("[databases]\nb = host= port=5\n",
             "t.ini:2: host \"port=5\" looks like an option; leave host= out when it is empty");
 }
@@ -128,7 +126,7 @@ main(void)
         cmocka_unit_test(auth_type_hba_needs_its_file),
         cmocka_unit_test(tls_needs_its_files),
         cmocka_unit_test(the_names_of_the_console_are_reserved),
-        cmocka_unit_test(several_hosts_are_refused_for_now),
+        cmocka_unit_test(a_host_that_is_the_next_option_is_refused),
         cmocka_unit_test(auth_user_needs_a_query_that_takes_the_name),
         cmocka_unit_test(auth_dbname_is_a_line_of_databases_and_not_the_console),
         cmocka_unit_test(names_are_as_long_as_postgresql_allows),

@@ -205,6 +205,17 @@ every_word_has_the_value_of_its_enum(void **state)
         { "on_state", "warn", CONF_STATE_WARN },
         { "compat", "none", CONF_COMPAT_NONE },
         { "compat", "pgbouncer", CONF_COMPAT_PGBOUNCER },
+        { "route", "auto", CONF_ROUTE_AUTO },
+        { "route", "primary", CONF_ROUTE_PRIMARY },
+        { "route", "replica", CONF_ROUTE_REPLICA },
+        { "route", "prefer-replica", CONF_ROUTE_PREFER_REPLICA },
+        { "consistency", "eventual", CONF_EVENTUAL },
+        { "consistency", "session", CONF_SESSION },
+        { "consistency", "global", CONF_GLOBAL },
+        { "balance", "least_conn", CONF_LEAST_CONN },
+        { "balance", "round_robin", CONF_ROUND_ROBIN },
+        { "balance", "latency", CONF_LATENCY },
+        { "balance", "hash", CONF_HASH },
     };
 
     (void)state;

@@ -111,6 +111,9 @@ unknown_keys_are_refused_with_the_nearest_name(void **state)
     refused("[pgbouncer]\npool_mod = session\n", "t.ini:2: unknown option pool_mod; did you mean pool_mode?");
     refused("[databases]\na = hots=x\n", "t.ini:2: unknown option hots; did you mean host?");
     refused("[users]\na = pool_sise=1\n", "t.ini:2: unknown option pool_sise; did you mean pool_size?");
+    refused("[nodes]\na = wieght=1\n", "t.ini:2: unknown option wieght; did you mean weight?");
+    refused("[clusters]\na = failover_time=1\n",
+            "t.ini:2: unknown option failover_time; did you mean failover_wait?");
     refused("[pgweir]\nzzzzzzzzzzzz = 1\n", "t.ini:2: unknown option zzzzzzzzzzzz");
     refused("[pgweir]\nso_reuseport = 1\n",
             "t.ini:2: pgweir has no use for PgBouncer's so_reuseport; take it out");
@@ -121,8 +124,9 @@ static void
 sections_that_do_not_exist_or_exclude_each_other_are_refused(void **state)
 {
     (void)state;
-    refused("\n[nodes]\n",
-            "t.ini:2: unknown section [nodes]; there are [pgweir], [pgbouncer], [databases], [users]");
+    refused("\n[node]\n",
+            "t.ini:2: unknown section [node]; there are [pgweir], [pgbouncer], [databases], [users], "
+            "[nodes], [clusters], [rules]");
     refused("[pgweir]\n[pgbouncer]\n", "t.ini:2: [pgweir] and [pgbouncer] cannot stand in one configuration");
     refused("listen_port = 1\n", "t.ini:1: listen_port stands before the first [section]");
 }

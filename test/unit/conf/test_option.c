@@ -4,13 +4,14 @@
 #include "option_private.h"
 
 typedef const struct conf_option *rows_function(void);
-static rows_function *const tables[] = { conf_general_options, conf_database_options, conf_user_options };
+static rows_function *const tables[] = { conf_general_options, conf_database_options, conf_user_options,
+                                         conf_node_options,    conf_cluster_options,  conf_rule_options };
 
 static void
 rows_are_complete_and_their_names_differ(void **state)
 {
     (void)state;
-    for (size_t t = 0; t < 3; t++)
+    for (size_t t = 0; t < sizeof(tables) / sizeof(*tables); t++)
         for (const struct conf_option *o = tables[t](); o->name != NULL; o++) {
             assert_true(strlen(o->help) > 3);
             assert_true(o->low <= o->high);

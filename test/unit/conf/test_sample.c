@@ -69,16 +69,20 @@ every_line_of_the_sample_shows_the_default(void **state)
 static void
 the_manual_names_every_option(void **state)
 {
+    static const struct conf_option *(*const tables[])(void) = { conf_general_options, conf_database_options,
+                                                                 conf_user_options,    conf_node_options,
+                                                                 conf_cluster_options, conf_rule_options };
     struct text manual = { 0 };
 
     (void)state;
     conf_manual(&manual);
-    for (const struct conf_option *o = conf_general_options(); o->name != NULL; o++) {
-        char *item = mem_printf("\n.It Ic %s\n", o->name);
+    for (size_t t = 0; t < sizeof(tables) / sizeof(*tables); t++)
+        for (const struct conf_option *o = tables[t](); o->name != NULL; o++) {
+            char *item = mem_printf("\n.It Ic %s\n", o->name);
 
-        assert_non_null(strstr(text_str(&manual), item));
-        mem_free(item);
-    }
+            assert_non_null(strstr(text_str(&manual), item));
+            mem_free(item);
+        }
     text_done(&manual);
 }
 

@@ -93,7 +93,7 @@ pair_is(struct slice *rest, const char *key, const char *value)
     struct text v = { 0 };
     struct fault why;
 
-    assert_int_equal(scan_pair(rest, &k, &v, &why), SCAN_PAIR);
+    assert_int_equal(scan_pair(rest, "'", &k, &v, &why), SCAN_PAIR);
     assert_true(slice_is(k, key));
     assert_string_equal(text_str(&v), value);
     text_done(&v);
@@ -112,7 +112,33 @@ a_list_is_read_like_a_connection_string(void **state)
     pair_is(&rest, "password", "it's = ; x");
     pair_is(&rest, "empty", "");
     pair_is(&rest, "last", "y");
-    assert_int_equal(scan_pair(&rest, &k, &v, NULL), SCAN_END);
+    assert_int_equal(scan_pair(&rest, "'", &k, &v, NULL), SCAN_END);
+    text_done(&v);
+}
+
+static void
+double_quotes_count_only_where_they_are_asked_for(void **state)
+{
+    const struct slice list = SLICE("a=\"it's \"\"x\"\" \\d\" b='\"'");
+    struct slice rest = list, k;
+    struct text v = { 0 };
+
+    (void)state;
+    assert_int_equal(scan_pair(&rest, "'\"", &k, &v, NULL), SCAN_PAIR);
+    assert_string_equal(text_str(&v), "it's \"x\" \\d");
+    assert_int_equal(scan_pair(&rest, "'\"", &k, &v, NULL), SCAN_PAIR);
+    assert_string_equal(text_str(&v), "\"");
+    assert_int_equal(scan_pair(&rest, "'\"", &k, &v, NULL), SCAN_END);
+    text_done(&v);
+    rest = list;
+    pair_is(&rest, "a", "\"it's");
+    for (const char *const *b = (const char *const[]){ "a=\"b", "a=\"b\"c", "a=\"b\"\"", NULL }; *b != NULL;
+         b++) {
+        struct fault why;
+
+        rest = slice_str(*b);
+        assert_int_equal(scan_pair(&rest, "'\"", &k, &v, &why), SCAN_BAD);
+    }
     text_done(&v);
 }
 
@@ -129,7 +155,7 @@ a_broken_list_is_refused(void **state)
         struct text v = { 0 };
         struct fault why = { .message = "" };
 
-        assert_int_equal(scan_pair(&rest, &k, &v, &why), SCAN_BAD);
+        assert_int_equal(scan_pair(&rest, "'", &k, &v, &why), SCAN_BAD);
         assert_string_not_equal(why.message, "");
         text_done(&v);
         free(text);
@@ -201,6 +227,7 @@ main(void)
         cmocka_unit_test(a_nul_byte_is_refused),
         cmocka_unit_test(a_text_cut_anywhere_is_read_to_its_end_and_no_further),
         cmocka_unit_test(a_list_is_read_like_a_connection_string),
+        cmocka_unit_test(double_quotes_count_only_where_they_are_asked_for),
         cmocka_unit_test(a_broken_list_is_refused),
         cmocka_unit_test(only_a_whole_quoted_value_loses_its_quotes),
         cmocka_unit_test(variables_are_replaced_and_other_dollars_stay),

@@ -46,8 +46,9 @@ a_held_configuration_outlives_its_first_owner(void **state)
 static void
 one_option_changes_in_a_copy_only(void **state)
 {
-    struct conf *c =
-        good("[pgweir]\nserver_reset_query = r\n[databases]\na = host=x password=p\n[users]\nu =\n");
+    struct conf *c = good(
+        "[pgweir]\nserver_reset_query = r\n[databases]\na = host=x password=p\nb = host=y,z\n[users]\nu =\n"
+        "[nodes]\nn = cluster=k host=h\n[clusters]\nk = monitor_password=m\n");
     struct conf *d = conf_with(c, SLICE("server_reset_query"), SLICE("s"), NULL);
 
     (void)state;
@@ -56,6 +57,11 @@ one_option_changes_in_a_copy_only(void **state)
     assert_string_equal(d->general.server_reset_query, "s");
     assert_string_equal(conf_find_database(d, SLICE("a"))->password, "p");
     assert_non_null(conf_find_user(d, SLICE("u")));
+    assert_int_equal(d->n_nodes, 3);
+    assert_string_equal(d->nodes[2].host, "z");
+    assert_string_equal(d->clusters[0].monitor_password, "m");
+    assert_string_equal(conf_cluster_of(d, conf_find_database(d, SLICE("b")))->name, "b");
+    assert_null(conf_cluster_of(d, conf_find_database(d, SLICE("a"))));
     conf_drop(d);
 }
 

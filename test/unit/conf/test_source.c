@@ -85,6 +85,26 @@ an_included_file_goes_on_in_the_section_and_leaves_its_own(void **state)
 }
 
 static void
+nodes_may_stand_in_a_file_of_their_own(void **state)
+{
+    struct conf *c;
+
+    (void)state;
+    write_file("n.ini", "pg1 = cluster=main host=h\n[clusters]\nmain = max_lag=1\n");
+    c = good("[databases]\na = cluster=main\n[nodes]\n%include n.ini\n");
+    assert_string_equal(conf_cluster_of(c, &c->databases[0])->file, "n.ini");
+    assert_int_equal(c->n_nodes, 1);
+    conf_drop(c);
+    write_file("n.ini", "pg1 = cluster=main host=h\npg2 = host=h\n");
+    refused("[nodes]\n%include n.ini\n", "n.ini:2: node \"pg2\" has no cluster; add cluster=NAME");
+    /* The same line read twice is one line. */
+    write_file("n.ini", "a = host=x,y\n");
+    c = good("[databases]\n%include n.ini\n%include n.ini\n");
+    assert_int_equal(c->n_nodes, 2);
+    conf_drop(c);
+}
+
+static void
 a_fault_names_the_file_and_line_where_it_is(void **state)
 {
     (void)state;
@@ -171,6 +191,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_included_file_goes_on_in_the_section_and_leaves_its_own),
+        cmocka_unit_test(nodes_may_stand_in_a_file_of_their_own),
         cmocka_unit_test(a_fault_names_the_file_and_line_where_it_is),
         cmocka_unit_test(what_cannot_be_read_is_refused),
         cmocka_unit_test(a_file_that_includes_itself_is_refused),
