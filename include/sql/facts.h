@@ -75,6 +75,16 @@ enum statement_class {
     CLASS_SHOW,    /* exactly one statement: SHOW name; the name is in effect-free show_name */
 };
 
+/* What BEGIN or SET says about writing; the last word counts. */
+enum begin_mode { BEGIN_DEFAULT, BEGIN_READ_ONLY, BEGIN_READ_WRITE };
+
+/* Unquoted, folded and cut as PostgreSQL does; SCHEMA is empty when none was given. */
+struct facts_name {
+    struct slice schema, name;
+};
+#define FACTS_MAX_NAMES   64
+#define FACTS_FIELD_WORDS 4
+
 struct facts {
     uint64_t digest[2];
     enum statement_class class;
@@ -85,12 +95,32 @@ struct facts {
                                function that is not in harmless.def. What the text does not show is taken as
                                harmless: operators, casts, views, columns that are calls of a function, and
                                functions of the user's with a name of PostgreSQL's. */
-    bool has_literals;      /* EFFECTs carry literal values: facts must not be shared by digest alone */
+    bool reads_by_grammar;  /* analysed, and every statement, at least one, is a SELECT, VALUES, TABLE, SHOW,
+                               COPY TO STDOUT, or EXPLAIN of a query (with ANALYZE: of a read), without INTO,
+                               row locks and CTEs that write. What it calls decides the rest: room catalog. */
+    bool serializable;      /* BEGIN or SET TRANSACTION asks for ISOLATION LEVEL SERIALIZABLE */
+    enum begin_mode begin;  /* of BEGIN and START TRANSACTION, for any class */
+    enum begin_mode set_transaction; /* SET TRANSACTION, transaction_read_only: of the open one */
+    enum begin_mode set_session; /* SET SESSION CHARACTERISTICS, default_transaction_read_only: later ones */
+    bool names_complete; /* neither list below was cut at FACTS_MAX_NAMES; else reads_by_grammar is false */
+    unsigned n_functions, n_relations;
+    const struct facts_name *functions; /* what runs by name: functions, methods of TABLESAMPLE, operators (but
+                                           = <> < > <= >=, which stand for much that has no name) and the types
+                                           of casts; operators and types of pg_catalog are left out */
+    const struct facts_name *relations; /* written ones too; no CTE where its name is in scope */
+    uint64_t fields[FACTS_FIELD_WORDS]; /* names behind a dot (t.a may call a(t)): facts_may_have_field() */
+    bool has_literals; /* EFFECTs carry literal values: facts must not be shared by digest alone */
     unsigned n_statements;
     unsigned n_effects;
     const struct effect *effects;
     struct slice show_name; /* for CLASS_SHOW, lower case */
 };
+
+/* Whether NAME stands behind a dot: no is sure, yes is a guess. MARK is facts_field_mark(NAME). */
+uint16_t facts_field_mark(struct slice name);
+bool facts_may_have_field(const struct facts *f, uint16_t mark);
+/* Whether every function NAME of pg_catalog is in harmless.def. */
+bool facts_is_harmless(struct slice name);
 
 /* A bounded table of facts, least recently used goes first. CAPACITY >= 16. It keeps at most CAPACITY entries
  * and CAPACITY times 2 kB. SEED from random_u64(). */

@@ -80,6 +80,10 @@ add_statement(struct analysis *a, struct slice sql, const PgQuery__RawStmt *raw)
     if (stmt->node_case == PG_QUERY__NODE__NODE_TRANSACTION_STMT)
         a->transaction_block |= is_begin(stmt->transaction_stmt) || stmt->transaction_stmt->chain;
     a->reads_only = (a->reads_only || a->n_statements == 0) && reads_only(stmt);
+    a->reads_by_grammar = (a->reads_by_grammar || a->n_statements == 0) && reads_by_grammar(stmt);
+    names_of_statement(&a->names, stmt);
+    transaction_note(&a->mode, stmt);
+    e->has_literals |= a->mode.by_value && e->sql_has_literals;
     e->statement = a->n_statements++;
     if (stmt->node_case == PG_QUERY__NODE__NODE_VARIABLE_SET_STMT)
         e->text = statement_text(sql, raw->stmt_location, raw->stmt_len);
@@ -105,6 +109,7 @@ void
 analysis_done(struct analysis *a)
 {
     effects_done(&a->effects);
+    name_list_done(&a->names);
     mem_free(a->show_name);
     *a = (struct analysis){ 0 };
 }

@@ -4,11 +4,15 @@
 #define SQL_ANALYSE_PRIVATE_H
 
 #include "effects_private.h"
+#include "names_private.h"
+#include "transaction_private.h"
 
 struct analysis {
     bool analysed; /* false: it does not parse, and nothing below is known */
     bool transaction_block;
-    bool reads_only;
+    bool reads_only, reads_by_grammar;
+    struct transaction_mode mode;
+    struct names names;
     enum statement_class class;
     unsigned n_statements;
     char *show_name; /* NULL or on the heap, lower case */

@@ -124,12 +124,23 @@ find(struct facts_table *t, const uint64_t key[2], struct slice text)
 }
 
 static size_t
+bytes_of_names(const struct name_list *list)
+{
+    size_t bytes = list->n * sizeof(struct facts_name);
+
+    for (unsigned i = 0; i < list->n; i++)
+        bytes += list->items[i].schema.len + list->items[i].name.len;
+    return bytes;
+}
+
+static size_t
 bytes_of(const struct analysis *a, struct slice text)
 {
     size_t bytes = sizeof(struct entry) + a->effects.n * sizeof(struct effect) + text.len;
 
     for (unsigned i = 0; i < a->effects.n; i++)
         bytes += a->effects.list[i].name.len + a->effects.list[i].replay.len;
+    bytes += bytes_of_names(&a->names.functions) + bytes_of_names(&a->names.relations);
     return bytes + (a->show_name == NULL ? 0 : strlen(a->show_name));
 }
 
@@ -145,14 +156,45 @@ pack(uint8_t **at, struct slice s)
     return packed;
 }
 
-/* Everything in one block of memory: the entry, its effects, their strings, the text (data may be NULL). */
+static void
+pack_names(struct facts_name *out, const struct name_list *list, uint8_t **at)
+{
+    for (unsigned i = 0; i < list->n; i++)
+        out[i] = (struct facts_name){ .schema = pack(at, list->items[i].schema),
+                                      .name = pack(at, list->items[i].name) };
+}
+
+/* The slices go to where *AT points. */
+static void
+fill(struct facts *f, const struct analysis *a, uint8_t **at)
+{
+    f->class = a->class;
+    f->analysed = a->analysed;
+    f->transaction_block = a->transaction_block;
+    f->reads_only = a->reads_only;
+    f->names_complete = a->analysed && !a->names.functions.cut && !a->names.relations.cut;
+    f->reads_by_grammar = a->reads_by_grammar && f->names_complete;
+    f->serializable = a->mode.serializable;
+    f->begin = a->mode.begin;
+    f->set_transaction = a->mode.set_transaction;
+    f->set_session = a->mode.set_session;
+    f->has_literals = a->effects.has_literals;
+    f->n_statements = a->n_statements;
+    f->show_name = pack(at, slice_str(a->show_name));
+    memcpy(f->fields, a->names.fields, sizeof(f->fields));
+}
+
+/* Everything in one block of memory: the entry, its effects, its names, their strings, the text (data may be
+ * NULL). */
 static struct entry *
 entry_new(const struct analysis *a, const uint64_t key[2], struct slice text)
 {
     size_t bytes = bytes_of(a, text);
     struct entry *e = mem_zalloc(bytes);
     struct effect *effects = (struct effect *)(e + 1);
-    uint8_t *at = (uint8_t *)(effects + a->effects.n);
+    struct facts_name *functions = (struct facts_name *)(effects + a->effects.n);
+    struct facts_name *relations = functions + a->names.functions.n;
+    uint8_t *at = (uint8_t *)(relations + a->names.relations.n);
 
     e->holds = 1;
     e->bytes = bytes;
@@ -163,17 +205,17 @@ entry_new(const struct analysis *a, const uint64_t key[2], struct slice text)
         effects[i].name = pack(&at, effects[i].name);
         effects[i].replay = pack(&at, effects[i].replay);
     }
+    pack_names(functions, &a->names.functions, &at);
+    pack_names(relations, &a->names.relations, &at);
     e->facts = (struct facts){
-        .class = a->class,
-        .analysed = a->analysed,
-        .transaction_block = a->transaction_block,
-        .reads_only = a->reads_only,
-        .has_literals = a->effects.has_literals,
-        .n_statements = a->n_statements,
         .n_effects = a->effects.n,
         .effects = effects,
-        .show_name = pack(&at, slice_str(a->show_name)),
+        .n_functions = a->names.functions.n,
+        .functions = functions,
+        .n_relations = a->names.relations.n,
+        .relations = relations,
     };
+    fill(&e->facts, a, &at);
     if (text.data != NULL)
         e->text = pack(&at, text);
     return e;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "effects_private.h"
+#include "sql/facts.h"
 #include "walk_private.h"
 
 /* In the order of strcmp(). */
@@ -49,9 +50,28 @@ check_function(void *arg, const ProtobufCMessage *m)
     }
 }
 
-/* The same, and that nothing writes or locks. */
+bool
+facts_is_harmless(struct slice name)
+{
+    size_t low = 0, high = sizeof(harmless) / sizeof(harmless[0]);
+
+    while (low < high) {
+        size_t middle = (low + high) / 2, len = strlen(harmless[middle]);
+        int order = memcmp(name.data, harmless[middle], name.len < len ? name.len : len);
+
+        if (order == 0 && name.len == len)
+            return true;
+        if (order < 0 || (order == 0 && name.len < len))
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return false;
+}
+
+/* That nothing writes or locks. */
 static void
-check_message(void *arg, const ProtobufCMessage *m)
+check_grammar(void *arg, const ProtobufCMessage *m)
 {
     bool *clean = arg;
 
@@ -62,9 +82,14 @@ check_message(void *arg, const ProtobufCMessage *m)
         const PgQuery__Node *query = ((const PgQuery__CommonTableExpr *)(const void *)m)->ctequery;
 
         *clean &= query != NULL && query->node_case == PG_QUERY__NODE__NODE_SELECT_STMT;
-    } else {
-        check_function(arg, m);
     }
+}
+
+static void
+check_message(void *arg, const ProtobufCMessage *m)
+{
+    check_grammar(arg, m);
+    check_function(arg, m);
 }
 
 static bool
@@ -96,6 +121,52 @@ reads_only(const PgQuery__Node *stmt)
         return explain_reads(stmt->explain_stmt);
     case PG_QUERY__NODE__NODE_VARIABLE_SHOW_STMT:
         return true;
+    default:
+        return false;
+    }
+}
+
+/* What is planned but not run reads, whatever it is; EXECUTE needs the session that prepared it. */
+static bool
+explain_reads_by_grammar(const PgQuery__ExplainStmt *explain)
+{
+    if (explain->query == NULL)
+        return false;
+    switch (explain->query->node_case) {
+    case PG_QUERY__NODE__NODE_SELECT_STMT:
+        return !effects_explain_runs(explain) || tree_is_clean(&explain->base, check_grammar);
+    case PG_QUERY__NODE__NODE_INSERT_STMT:
+    case PG_QUERY__NODE__NODE_UPDATE_STMT:
+    case PG_QUERY__NODE__NODE_DELETE_STMT:
+    case PG_QUERY__NODE__NODE_MERGE_STMT:
+        return !effects_explain_runs(explain);
+    default:
+        return false;
+    }
+}
+
+/* TO STDOUT, of a table or a query. */
+static bool
+copy_reads(const PgQuery__CopyStmt *copy)
+{
+    if (copy->is_from || copy->is_program || copy->filename[0] != '\0')
+        return false;
+    return copy->query == NULL || (copy->query->node_case == PG_QUERY__NODE__NODE_SELECT_STMT &&
+                                   tree_is_clean(&copy->base, check_grammar));
+}
+
+bool
+reads_by_grammar(const PgQuery__Node *stmt)
+{
+    switch (stmt->node_case) {
+    case PG_QUERY__NODE__NODE_SELECT_STMT:
+        return tree_is_clean(&stmt->select_stmt->base, check_grammar);
+    case PG_QUERY__NODE__NODE_EXPLAIN_STMT:
+        return explain_reads_by_grammar(stmt->explain_stmt);
+    case PG_QUERY__NODE__NODE_VARIABLE_SHOW_STMT:
+        return true;
+    case PG_QUERY__NODE__NODE_COPY_STMT:
+        return copy_reads(stmt->copy_stmt);
     default:
         return false;
     }

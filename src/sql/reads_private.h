@@ -8,5 +8,7 @@
 
 /* STMT is a statement of its own. Doubt means false. */
 bool reads_only(const PgQuery__Node *stmt);
+/* The same whatever it calls. */
+bool reads_by_grammar(const PgQuery__Node *stmt);
 
 #endif

@@ -7,9 +7,15 @@
 
 #include "base/mem.h"
 
+struct item {
+    const ProtobufCMessage *m;
+    const void *scope;
+};
+
 struct pending {
-    const ProtobufCMessage **items;
+    struct item *items;
     size_t n, cap;
+    const void *scope; /* of what is pushed */
 };
 
 static void
@@ -21,7 +27,7 @@ push(struct pending *p, const ProtobufCMessage *m)
         p->cap = p->cap == 0 ? 64 : p->cap * 2;
         p->items = mem_realloc(p->items, p->cap * sizeof(p->items[0]));
     }
-    p->items[p->n++] = m;
+    p->items[p->n++] = (struct item){ m, p->scope };
 }
 
 static const void *
@@ -62,18 +68,41 @@ push_field(struct pending *p, const ProtobufCMessage *m, const ProtobufCFieldDes
 }
 
 void
-walk_tree(const ProtobufCMessage *root, walk_visitor *visit, void *arg)
+walk_scoped(const ProtobufCMessage *root, walk_scoped_visitor *visit, void *arg, const void *scope)
 {
-    struct pending p = { 0 };
+    struct pending p = { .scope = scope };
     const ProtobufCMessage *m;
 
     push(&p, root);
     while (p.n > 0) {
-        if ((m = unwrap(p.items[--p.n])) == NULL)
+        p.n--;
+        if ((m = unwrap(p.items[p.n].m)) == NULL)
             continue;
-        visit(arg, m);
+        p.scope = visit(arg, m, p.items[p.n].scope);
         for (unsigned i = m->descriptor->n_fields; i > 0; i--)
             push_field(&p, m, &m->descriptor->fields[i - 1]);
     }
     mem_free(p.items);
+}
+
+struct plain {
+    walk_visitor *visit;
+    void *arg;
+};
+
+static const void *
+visit_plain(void *arg, const ProtobufCMessage *m, const void *scope)
+{
+    struct plain *plain = arg;
+
+    plain->visit(plain->arg, m);
+    return scope;
+}
+
+void
+walk_tree(const ProtobufCMessage *root, walk_visitor *visit, void *arg)
+{
+    struct plain plain = { visit, arg };
+
+    walk_scoped(root, visit_plain, &plain, NULL);
 }

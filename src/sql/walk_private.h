@@ -10,4 +10,8 @@ typedef void walk_visitor(void *arg, const ProtobufCMessage *m);
 /* ROOT may be NULL. Wrappers (Node) are not shown to VISIT. Siblings are visited in their order. */
 void walk_tree(const ProtobufCMessage *root, walk_visitor *visit, void *arg);
 
+/* The same, and VISIT answers what is handed to it as SCOPE for the messages below M; SCOPE for ROOT. */
+typedef const void *walk_scoped_visitor(void *arg, const ProtobufCMessage *m, const void *scope);
+void walk_scoped(const ProtobufCMessage *root, walk_scoped_visitor *visit, void *arg, const void *scope);
+
 #endif

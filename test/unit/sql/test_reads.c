@@ -222,6 +222,69 @@ a_string_cut_anywhere_is_a_read_only_when_it_parses(void **state)
     facts_table_free(t);
 }
 
+/* Whatever they call. */
+static const char *const by_grammar[] = {
+    "SELECT mine(), nextval('s')",
+    "SELECT * FROM dblink('a', 'DELETE FROM t') AS t(a int)",
+    "COPY t TO STDOUT",
+    "COPY (SELECT mine()) TO STDOUT WITH (FORMAT csv)",
+    "EXPLAIN ANALYZE SELECT mine()",
+    "EXPLAIN SELECT mine()",
+    "EXPLAIN MERGE INTO t USING u ON a = b WHEN MATCHED THEN DELETE",
+    "SELECT 1; COPY t TO STDOUT; SHOW a",
+};
+
+static const char *const not_by_grammar[] = {
+    "COPY t FROM STDIN",
+    "COPY t TO '/tmp/x'",
+    "COPY t TO PROGRAM 'x'",
+    "COPY (DELETE FROM t RETURNING *) TO STDOUT",
+    "COPY (SELECT * FROM t FOR UPDATE) TO STDOUT",
+    "COPY (SELECT * FROM (WITH a AS (DELETE FROM t RETURNING *) TABLE a) b) TO STDOUT",
+    "EXPLAIN ANALYZE SELECT * FROM t FOR SHARE",
+    "EXPLAIN EXECUTE a",
+    "EXPLAIN CREATE TABLE a AS SELECT 1",
+    "SELECT mine() INTO t",
+    "SELECT 1; SELECT 1 FOR UPDATE",
+    "DECLARE c CURSOR FOR SELECT 1",
+    "FETCH c",
+    "CLOSE c",
+    "CALL mine()",
+    "DO ''",
+    "SET a = 1",
+    "BEGIN",
+    "",
+    "SELEC 1",
+};
+
+static bool
+reads_by_its_grammar(struct facts_table *t, const char *sql)
+{
+    const struct facts *f = facts_of(t, slice_str(sql), true, NULL);
+    bool read = f->reads_by_grammar;
+
+    facts_drop(f);
+    return read;
+}
+
+static void
+grammar_alone_decides_whatever_is_called(void **state)
+{
+    struct facts_table *t = facts_table_new(1000, 3);
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(by_grammar); i++)
+        if (!reads_by_its_grammar(t, by_grammar[i]))
+            fail_msg("is a read: %s", by_grammar[i]);
+    for (size_t i = 0; i < COUNT(not_by_grammar); i++)
+        if (reads_by_its_grammar(t, not_by_grammar[i]))
+            fail_msg("is no read: %s", not_by_grammar[i]);
+    for (size_t i = 0; i < COUNT(reads); i++)
+        if (!reads_by_its_grammar(t, reads[i]) && strncmp(reads[i], "EXPLAIN CREATE", 14) != 0)
+            fail_msg("what only reads is a read: %s", reads[i]);
+    facts_table_free(t);
+}
+
 static const char *const harmless[] = {
 #define HARMLESS(name) #name,
 #define VOLATILE(name) #name,
@@ -256,6 +319,7 @@ main(void)
         cmocka_unit_test(what_is_kept_says_the_same),
         cmocka_unit_test(what_was_not_parsed_is_not_a_read),
         cmocka_unit_test(a_string_cut_anywhere_is_a_read_only_when_it_parses),
+        cmocka_unit_test(grammar_alone_decides_whatever_is_called),
         cmocka_unit_test(harmless_functions_are_in_order_and_leave_no_state),
     };
 

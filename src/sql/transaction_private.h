@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: ISC */
+/* What a statement says about the mode of transactions. Pure; any thread. */
+#ifndef SQL_TRANSACTION_PRIVATE_H
+#define SQL_TRANSACTION_PRIVATE_H
+
+#include <pg_query/pg_query.pb-c.h>
+
+#include "sql/facts.h"
+
+struct transaction_mode {
+    enum begin_mode begin, set_transaction, set_session;
+    bool serializable; /* of BEGIN or SET TRANSACTION */
+    bool by_value;     /* SET name TO value: a literal decides */
+};
+
+/* Changes what STMT says something about. */
+void transaction_note(struct transaction_mode *mode, const PgQuery__Node *stmt);
+
+#endif
