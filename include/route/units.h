@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: ISC */
+/* LSNs and durations as text, as PostgreSQL writes them. Pure; any thread. */
+#ifndef ROUTE_UNITS_H
+#define ROUTE_UNITS_H
+
+#include "base/slice.h"
+#include "base/text.h"
+
+/* "16/B374D848": one to eight hexadecimal digits each. */
+bool route_lsn_parse(struct slice text, uint64_t *out);
+void route_lsn_print(uint64_t lsn, struct text *out);
+/* A number, perhaps with a fraction, and a unit (us ms s min h d; none: seconds), up to a day. False: it is
+ * none. */
+bool route_duration_parse(struct slice text, int64_t *out_us);
+/* With the largest unit that leaves a whole number, as PostgreSQL does. */
+void route_duration_print(int64_t us, struct text *out);
+
+#endif
