@@ -21,7 +21,8 @@ struct admin_command {
     enum admin_verb verb;
     enum admin_view view;    /* SHOW; ADMIN_NVIEWS otherwise */
     char name[ADMIN_NAME];   /* database, option, faked setting, or column that SELECT asks for */
-    char value[ADMIN_VALUE]; /* SET: the new value; FAKE: what to show */
+    char value[ADMIN_VALUE]; /* SET: the new value; FAKE: what to show; SWITCHOVER: the node, then what came of
+                                it */
     bool own_version;        /* FAKE: show the caller's version instead */
     bool select;             /* FAKE: it was asked by SELECT */
     uint64_t id;             /* KILL_CLIENT */

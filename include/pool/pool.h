@@ -56,6 +56,7 @@ struct pool {
     struct pool_slot *slot;
     struct pool_database *database;
     char *name, *user; /* as clients say them; the user that servers log in as */
+    char *node;        /* of its cluster; NULL: the database has one server */
     bool forced_user;
     bool yielded; /* a server is being given up for another pool */
     struct pool_conf conf;
@@ -88,7 +89,8 @@ struct pools {
     struct ring cancels;
     struct timer janitor, window;
     int64_t janitor_due_us;
-    bool ending;                                  /* nobody opens a server any more */
+    bool ending;                        /* nobody opens a server any more */
+    void (*on_suspect)(struct pool *p); /* a server of a node died, or could not be reached; may be NULL */
     struct pools *(*of_worker)(struct worker *w); /* the pools of a worker, on its own thread */
     _Atomic uint64_t *next_id;                    /* one sequence for sessions and servers of all workers */
 };
@@ -99,10 +101,19 @@ void pools_done(struct pools *p);
 /* New configuration: pools take it over; servers that it does not fit any more go as they become idle. Holds
  * all three. */
 void pools_configure(struct pools *p, struct conf *conf, struct secrets *secrets, struct tls_context *tls);
-/* The pool for DATABASE (a line of the configuration; NAME is what the client said) and USER. CREDENTIAL is the
- * client's own and may be NULL. Made when new. */
-struct pool *pools_find(struct pools *p, const struct conf_database *database, struct slice name,
-                        struct slice user, struct credential *credential);
+/* Which pool. */
+struct pool_wanted {
+    const struct conf_database *database; /* a line of the configuration */
+    struct slice name, user;              /* what the client said */
+    struct credential *credential;        /* the client's own; may be NULL */
+    const struct conf_node *node;         /* NULL: the database has one server */
+};
+/* Made when new. */
+struct pool *pools_find(struct pools *p, const struct pool_wanted *want);
+/* A node is gone, or may not be written to any more: every link to it ends. */
+void pools_close_node(struct pools *p, const char *node, const struct fault *why);
+/* No new work for a node: idle servers go, those in use as they come back. */
+void pools_drain_node(struct pools *p, const char *node);
 /* Pools with a forced user and min_pool_size are opened before any client comes. */
 void pools_open_minimum(struct pools *p);
 struct pool_database *pools_database(struct pools *p, struct slice name);

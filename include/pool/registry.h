@@ -28,11 +28,12 @@ struct pool_name;
 struct pool_shared {
     struct registry *registry;
     struct pool_name *database, *user;
-    char *key; /* database NUL user */
+    char *key; /* database NUL user NUL node */
     size_t key_len;
     _Atomic unsigned hungry;         /* workers that have waiters */
     _Atomic int64_t retry_at_us;     /* no attempt to connect before this time */
     _Atomic unsigned failures;       /* attempts that failed in a row */
+    _Atomic unsigned epoch;          /* servers from before are not used again; added to the database's */
     _Atomic unsigned n_servers;      /* changed under the registry's lock */
     unsigned refs;                   /* under the lock */
     struct shared_welcome *welcomes; /* under the lock */
@@ -46,14 +47,18 @@ void registry_free(struct registry *r);
 unsigned registry_n_workers(const struct registry *r);
 struct worker *registry_worker(const struct registry *r, unsigned index);
 
-/* The shared part of pool (DATABASE, USER); made when it is new. Held. */
-struct pool_shared *registry_pool(struct registry *r, struct slice database, struct slice user);
+/* The shared part of pool (DATABASE, USER, NODE; NODE is empty for a database with one server); made when it is
+ * new. Held. */
+struct pool_shared *
+registry_pool(struct registry *r, struct slice database, struct slice user, struct slice node);
 void registry_pool_drop(struct pool_shared *s);
 
 struct pool_limits { /* 0: none */
     int64_t pool, database, user;
 };
 enum pool_room { POOL_ROOM, POOL_FULL, POOL_DATABASE_FULL, POOL_USER_FULL };
+/* No server of S that is connected now is used again. */
+void pool_next_epoch(struct pool_shared *s);
 /* Count one more server in, or say what is full. */
 enum pool_room pool_reserve(struct pool_shared *s, const struct pool_limits *limits);
 /* Count one out. True: somebody was refused because of a database's or user's limit, and should try again. */

@@ -27,7 +27,8 @@ struct server_target {
     uint16_t port;
     char *database, *user;
     struct credential *credential;
-    int sslmode; /* enum conf_sslmode */
+    int sslmode;   /* enum conf_sslmode */
+    bool one_face; /* one of a cluster's nodes: clients are told nothing of its being a standby */
     struct tls_context *tls;
     struct tcp_options *tcp;
     int64_t connect_timeout_us;

@@ -15,6 +15,11 @@ struct cancel_key;
 struct statement;
 struct lookups;
 struct console;
+struct catalog;
+struct siblings;
+struct rules;
+struct topology;
+struct watch;
 
 /* Everything that a reload publishes, whole. Counted by its members; the struct itself is copied. */
 struct hall_setup {
@@ -56,9 +61,22 @@ struct hall {
     uint8_t mock_key[32];           /* of unknown users' salts; the same in all halls */
     struct listener **listeners;
     unsigned n_listeners;
-    struct timer tick;      /* limits on time of linked sessions */
-    unsigned next_deal;     /* whose turn it is to get a Unix socket client */
-    bool draining, closing; /* no new logins; sessions end at transaction boundaries */
+    struct timer tick;         /* limits on time of linked sessions */
+    struct topology *topology; /* held; NULL: none came yet */
+    struct worker *control;    /* where mail for app goes */
+    struct watch *watch;       /* may be asked for samples; lives on the control thread */
+    struct siblings *siblings; /* pools of databases that are clusters */
+    struct known_catalog *catalogs;
+    void (*want_catalog)(struct hall *h, const char *database); /* hall_set_catalog() follows, on all halls */
+    uint64_t *routes;                                           /* counts, by enum route_reason */
+    struct rules *rules;                                        /* NULL: there are none */
+    uint64_t *refused; /* digests of statements that a replica refused as writes */
+    struct ring held;  /* requests that no node can serve now */
+    struct timer held_timer;
+    _Atomic int64_t *last_write; /* when a write was last acknowledged by any worker */
+    unsigned next_deal;          /* whose turn it is to get a Unix socket client */
+    bool leaving;                /* a switchover is under way in some cluster */
+    bool draining, closing;      /* no new logins; sessions end at transaction boundaries */
     _Atomic uint64_t *next_id;
     struct pending *spare_pending; /* FIFOs of sessions that need none now */
     unsigned n_spare;
@@ -72,8 +90,12 @@ struct hall_shared {
     struct registry *registry;
     struct helper *helper;
     struct lookups *lookups;
+    struct worker *control;
+    struct watch *watch;
+    void (*want_catalog)(struct hall *h, const char *database);
     const struct hall_console *console;
     _Atomic uint64_t *next_id;
+    _Atomic int64_t *last_write;
     uint64_t seed;
     uint8_t mock_key[32];
 };
@@ -89,6 +111,14 @@ struct hall *hall_of(struct worker *w);
 /* From here on: on the hall's thread. */
 void hall_accept(struct hall *h, int fd, bool is_unix);
 void hall_configure(struct hall *h, const struct hall_setup *setup);
+/* A new snapshot, taken over: what is not usable any more is closed, who waited for this goes on. */
+void hall_set_topology(struct hall *h, struct topology *t);
+/* A switchover takes its office from NODE of CLUSTER: how many links to it are still at work for clients. */
+unsigned hall_count_busy(struct hall *h, const char *cluster, const char *node);
+/* Those that are left, and the idle ones. */
+void hall_close_node(struct hall *h, const char *node);
+/* What is known of DATABASE from now on; C is taken over. */
+void hall_set_catalog(struct hall *h, const char *database, struct catalog *c);
 /* Drain, step 1: refuse logins with 57P03, but those of the console. Step 2: close listeners (a Unix socket
  * stays open for the console), let clients go with 57P01 at the end of their transactions; idle ones at once.
  * Returns how many sessions are left. */

@@ -36,6 +36,7 @@ struct session {
     struct hall *hall;
     struct pool *pool;
     struct server *server;
+    struct routing *routing; /* NULL: its database has one server */
     struct pool_waiter waiter;
     struct timer timer; /* login, waiting, idle */
     uint64_t id;
@@ -64,7 +65,7 @@ struct session {
     char status;                   /* I, T, E: what the client was last told */
     uint16_t n_local, n_copy_ends; /* answers of our own, and ends of COPY, among what is outstanding */
     struct session_limits limits;
-    bool is_unix, tls, entered, swallow_left, lost, lost_told, replication, direct_tls;
+    bool is_unix, tls, entered, swallow_left, lost, lost_told, lost_bound, replication, direct_tls;
     bool explained;               /* a SET was noted since the last ReadyForQuery */
     bool only_reads;              /* nothing in flight can change anything */
     bool ending;                  /* COMMIT may be in flight */
@@ -80,6 +81,7 @@ struct session {
     bool rows_flowed;             /* of the request in flight */
     uint16_t pins;                /* set of 1 << enum pin_reason */
     uint16_t noticed;             /* pins that the client was told of */
+    uint32_t n_requests;          /* answered */
     unsigned n_new_shapes;        /* statements of it that the parser had to see, in this second */
     int64_t shapes_us;
 };

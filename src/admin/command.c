@@ -6,7 +6,7 @@
 
 #include "scan_private.h"
 
-enum argument { NONE, OPTIONAL, DATABASE, ID, SETTING, SHOW, ANYTHING };
+enum argument { NONE, OPTIONAL, DATABASE, CLUSTER, ID, SETTING, SHOW, ANYTHING };
 
 static const struct {
     const char *words;
@@ -278,6 +278,24 @@ database(struct parsing *p, bool needed)
     return end(p);
 }
 
+/* cluster [TO node] */
+static bool
+cluster(struct parsing *p)
+{
+    struct admin_scan *s = &p->scan;
+
+    if (at_end(p) || !is_value(s) || s->is.len == 0 || !admin_scan_copy(s, p->c->name, sizeof(p->c->name)))
+        return bad(p, "the name of a cluster is required");
+    admin_scan_next(s);
+    if (!admin_scan_is(s, "to"))
+        return end(p);
+    admin_scan_next(s);
+    if (!is_value(s) || s->is.len == 0 || !admin_scan_copy(s, p->c->value, ADMIN_NAME))
+        return bad(p, "TO needs the name of a node");
+    admin_scan_next(s);
+    return end(p);
+}
+
 /* 17, or c17 as the log says. */
 static bool
 client_id(struct parsing *p)
@@ -305,6 +323,8 @@ arguments(struct parsing *p)
     case OPTIONAL:
     case DATABASE:
         return database(p, commands[p->c->verb].argument == DATABASE);
+    case CLUSTER:
+        return cluster(p);
     case ID:
         return client_id(p);
     case SETTING:
@@ -377,6 +397,8 @@ admin_tag(const struct admin_command *c, struct text *tag)
         text_printf(tag, "SET %s=%s", c->name, c->value);
     else if (c->verb == ADMIN_SHUTDOWN_SERVERS || c->verb == ADMIN_SHUTDOWN_CLIENTS)
         text_add_str(tag, "SHUTDOWN");
+    else if (c->verb == ADMIN_SWITCHOVER)
+        text_printf(tag, "SWITCHOVER %s", c->value);
     else if (c->verb == ADMIN_SET_IGNORED)
         text_add_str(tag, "SET");
     else

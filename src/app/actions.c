@@ -197,7 +197,8 @@ start_looking(struct task *e)
 void
 action_cancelled(struct task *e)
 {
-    if (e->command.verb != ADMIN_PAUSE && e->command.verb != ADMIN_WAIT_CLOSE)
+    if (e->command.verb != ADMIN_PAUSE && e->command.verb != ADMIN_WAIT_CLOSE &&
+        e->command.verb != ADMIN_SWITCHOVER)
         return;
     e->cancelled = true;
     if (!timer_is_started(&e->again))

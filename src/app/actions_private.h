@@ -15,7 +15,7 @@ struct task {
     struct app *app;
     struct hall *hall;       /* where the client of the console lives */
     struct console *console; /* NULL: it is gone */
-    bool cancelled;          /* the client does not want to wait any more */
+    _Atomic bool cancelled;  /* the client does not want to wait any more */
     struct timer again;      /* when to look again */
     struct admin_command command;
     bool compat;       /* PgBouncer's texts */
@@ -65,6 +65,12 @@ void actions_resume_all(struct app *a);
 
 /* control.c */
 task_start action_reload, action_set, action_shutdown;
+
+/* nodes.c */
+task_start action_node;
+
+/* switchover.c */
+task_start action_switchover;
 
 /* views.c */
 task_start action_show;

@@ -26,6 +26,11 @@ struct app {
     struct registry *registry;
     struct helper *helper;
     struct lookups *lookups;
+    struct watch *watch;
+    struct topology *topology, *topology_visiting; /* the newest; the one on its way through the halls */
+    struct visit topology_visit;
+    struct catalog_job *catalogs;
+    _Atomic int64_t last_write;
     _Atomic uint64_t next_id;
     _Atomic bool suspended;
     struct options options;
@@ -37,6 +42,7 @@ struct app {
     struct visit stats_visit, watchdog_visit;
     struct pool_stats stats_then, stats_now;
     int64_t watchdog_us;
+    bool joined; /* the halls have ended, and take no mail any more */
     enum exit_code exit_code;
 };
 

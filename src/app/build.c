@@ -5,6 +5,7 @@
 #include "actions_private.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "nodes_private.h"
 
 #define HELPER_THREADS 2
 #define HELPER_JOBS    10000
@@ -53,9 +54,14 @@ app_build(struct app *a, const struct listening *l)
     a->registry = registry_new(a->workers, a->n_halls);
     a->helper = helper_new(HELPER_THREADS, HELPER_JOBS);
     a->lookups = lookups_new(&a->control);
+    nodes_open(a);
     shared = (struct hall_shared){ .registry = a->registry,
                                    .helper = a->helper,
                                    .lookups = a->lookups,
+                                   .watch = a->watch,
+                                   .want_catalog = catalogs_want,
+                                   .control = &a->control,
+                                   .last_write = &a->last_write,
                                    .console = &a->console,
                                    .next_id = &a->next_id,
                                    .seed = random_u64() };
@@ -76,6 +82,7 @@ app_run(struct app *a)
     watchdog_start(a);
     for (unsigned i = 0; i < a->n_halls; i++)
         worker_start(&a->halls[i].worker);
+    nodes_start(a);
     log_info("process up: pgweir " APP_VERSION ", %u workers", a->n_halls);
     notify_say("READY=1");
     worker_run(&a->control);
@@ -87,9 +94,12 @@ app_run(struct app *a)
 void
 app_done(struct app *a)
 {
+    a->joined = true;
     signals_stop(a);
     for (unsigned i = 0; i < a->n_halls; i++)
         hall_done(&a->halls[i]);
+    catalogs_done(a);
+    nodes_done(a);
     registry_free(a->registry);
     worker_done(&a->control);
     mem_free(a->halls);

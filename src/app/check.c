@@ -7,18 +7,18 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-/* ---- --connect: one database after the other, on a loop of its own ---- */
+/* ---- --connect: one database after the other, and each node of its cluster, on a loop of its own ---- */
 
 struct checking {
     struct worker control; /* first */
     const struct loaded *loaded;
-    size_t at; /* database that is asked */
+    size_t at;                      /* database that is asked */
+    size_t node;                    /* of all nodes, the one that is asked when the database has a cluster */
+    unsigned n_primaries, n_silent; /* of the nodes of this database */
     struct ask *ask;
     unsigned n_bad;
     struct timer next; /* a connection is not freed inside its own answer */
 };
-
-static const char *const sslmodes[] = { "disable", "allow", "prefer", "require", "verify-ca", "verify-full" };
 
 /* As whom to log in: the user of the line, else who asks for secrets. */
 static struct slice
@@ -30,20 +30,37 @@ user_for(const struct conf *c, const struct conf_database *d)
 }
 
 static void
+next_database(struct checking *k)
+{
+    k->at++;
+    k->node = 0;
+    k->n_primaries = k->n_silent = 0;
+}
+
+static void
 on_answer(void *owner, const struct ask_answer *answer, const struct fault *why)
 {
     struct checking *k = owner;
-    const struct conf_database *d = &k->loaded->setup.conf->databases[k->at];
+    const struct conf *c = k->loaded->setup.conf;
+    const struct conf_database *d = &c->databases[k->at];
+    const struct conf_node *n = d->cluster[0] != '\0' ? &c->nodes[k->node] : NULL;
+    bool is_replica = why == NULL && answer->field[1] != NULL && answer->field[1][0] == 't';
 
-    if (why != NULL) {
-        k->n_bad++;
-        printf("%s:%d: database %s: %s\n", d->file, d->line, d->name, why->message);
-    } else {
-        printf("%s:%d: database %s: good, PostgreSQL %s, %s\n", d->file, d->line, d->name,
-               answer->field[0] != NULL ? answer->field[0] : "?",
-               answer->field[1] != NULL && answer->field[1][0] == 't' ? "replica" : "primary");
-    }
-    k->at++;
+    printf("%s:%d: database %s: ", n != NULL ? n->file : d->file, n != NULL ? n->line : d->line, d->name);
+    if (n != NULL)
+        printf("node %s: ", n->name);
+    if (why != NULL)
+        printf("%s\n", why->message);
+    else
+        printf("good, PostgreSQL %s, %s\n", answer->field[0] != NULL ? answer->field[0] : "?",
+               is_replica ? "replica" : "primary");
+    k->n_bad += why != NULL;
+    k->n_silent += why != NULL;
+    k->n_primaries += why == NULL && !is_replica;
+    if (n != NULL)
+        k->node++;
+    else
+        next_database(k);
     timer_start(&k->control, &k->next, 0);
 }
 
@@ -59,16 +76,17 @@ password_for(const struct loaded *l, const struct conf_database *d, struct slice
 }
 
 static void
-ask_database(struct checking *k, const struct conf_database *d, struct slice user)
+ask_server(struct checking *k, const char *host, int64_t port, struct slice user)
 {
     const struct conf_general *g = &k->loaded->setup.conf->general;
+    const struct conf_database *d = &k->loaded->setup.conf->databases[k->at];
     char *name = slice_dup(user), *password = slice_dup(password_for(k->loaded, d, user));
-    const struct ask_target target = { .host = d->host[0] != '\0' ? d->host : "/var/run/postgresql",
+    const struct ask_target target = { .host = host[0] != '\0' ? host : "/var/run/postgresql",
                                        .database = d->dbname[0] != '\0' ? d->dbname : d->name,
                                        .user = name,
                                        .password = password,
-                                       .port = (uint16_t)d->port,
-                                       .sslmode = sslmodes[g->server_tls_sslmode],
+                                       .port = (uint16_t)port,
+                                       .sslmode = setup_sslmode(g->server_tls_sslmode),
                                        .ca_file = g->server_tls_ca_file,
                                        .options = "-c search_path=pg_catalog" };
     const struct ask_query query = {
@@ -84,23 +102,67 @@ ask_database(struct checking *k, const struct conf_database *d, struct slice use
     mem_free(name);
 }
 
+/* The node of D's cluster that is to be asked next, or NULL. */
+static const struct conf_node *
+next_node(struct checking *k, const struct conf_database *d)
+{
+    const struct conf *c = k->loaded->setup.conf;
+
+    for (; k->node < c->n_nodes; k->node++)
+        if (strcmp(c->nodes[k->node].cluster, d->cluster) == 0)
+            return &c->nodes[k->node];
+    return NULL;
+}
+
+/* All nodes of D's cluster were asked. One that was silent may be the primary, and has been counted. */
+static void
+judge_cluster(struct checking *k, const struct conf_database *d)
+{
+    if (k->n_primaries > 1)
+        printf("%s:%d: database %s: %u nodes of cluster %s are primaries, and one may be\n", d->file, d->line,
+               d->name, k->n_primaries, d->cluster);
+    else if (k->n_primaries == 0 && k->n_silent == 0 && d->route != CONF_ROUTE_REPLICA)
+        printf("%s:%d: database %s: no node of cluster %s is the primary\n", d->file, d->line, d->name,
+               d->cluster);
+    else
+        return;
+    k->n_bad++;
+}
+
+/* False: nothing (more) to ask of database D. */
+static bool
+check_database(struct checking *k, const struct conf_database *d)
+{
+    struct slice user = user_for(k->loaded->setup.conf, d);
+    const struct conf_node *n;
+
+    if (strcmp(d->name, "*") == 0)
+        return false;
+    if (user.len == 0) {
+        printf("%s:%d: database %s: not asked: it has neither user nor auth_user\n", d->file, d->line, d->name);
+        return false;
+    }
+    if (d->cluster[0] == '\0') {
+        ask_server(k, d->host, d->port, user);
+        return true;
+    }
+    n = next_node(k, d);
+    if (n == NULL) {
+        judge_cluster(k, d);
+        return false;
+    }
+    ask_server(k, n->host, n->port, user);
+    return true;
+}
+
 static void
 check_next(struct checking *k)
 {
     const struct conf *c = k->loaded->setup.conf;
 
-    for (; k->at < c->n_databases; k->at++) {
-        const struct conf_database *d = &c->databases[k->at];
-        struct slice user = user_for(c, d);
-
-        if (strcmp(d->name, "*") == 0)
-            continue;
-        if (user.len > 0) {
-            ask_database(k, d, user);
+    for (; k->at < c->n_databases; next_database(k))
+        if (check_database(k, &c->databases[k->at]))
             return;
-        }
-        printf("%s:%d: database %s: not asked: it has neither user nor auth_user\n", d->file, d->line, d->name);
-    }
     worker_stop(&k->control);
 }
 
@@ -132,42 +194,59 @@ connect_all(const struct loaded *l)
 /* ---- --dump-config ---- */
 
 static void
-dump_section(const struct conf_option *o, const void *section, const char *between, struct text *out)
+dump_general(const struct conf *c, struct text *out)
+{
+    text_add_str(out, c->general.compat == CONF_COMPAT_PGBOUNCER ? "[pgbouncer]\n" : "[pgweir]\n");
+    for (const struct conf_option *o = conf_general_options(); o->name != NULL; o++) {
+        text_printf(out, "%s = ", o->name);
+        conf_print(o, &c->general, out);
+        text_add_char(out, '\n');
+    }
+}
+
+/* ROW is called NAME; what is not set, and the option SKIP, are left out. */
+static void
+dump_line(const struct conf_option *o, const char *name, const void *row, const char *skip, struct text *out)
 {
     struct text value = { 0 };
 
+    text_printf(out, "%s =", name);
     for (; o->name != NULL; o++) {
         text_clear(&value);
-        conf_print(o, section, &value);
-        if (*between == '\n')
-            text_printf(out, "%s = %s\n", o->name, text_str(&value));
-        else if (value.len > 0 && strcmp(text_str(&value), "-1") != 0) {
-            text_printf(out, " %s=", o->name);
-            text_add_quoted(out, text_slice(&value), '\'');
-        }
+        conf_print(o, row, &value);
+        if (value.len == 0 || strcmp(text_str(&value), "-1") == 0 || strcmp(o->name, skip) == 0)
+            continue;
+        text_printf(out, " %s=", o->name);
+        text_add_quoted(out, text_slice(&value), '\'');
     }
+    text_add_char(out, '\n');
     text_done(&value);
 }
 
+/* What is printed means the same when it is read: a database with several hosts is shown as the cluster it
+ * makes. */
 static void
 dump(const struct conf *c)
 {
     struct text out = { 0 };
 
-    text_add_str(&out, c->general.compat == CONF_COMPAT_PGBOUNCER ? "[pgbouncer]\n" : "[pgweir]\n");
-    dump_section(conf_general_options(), &c->general, "\n", &out);
+    dump_general(c, &out);
     text_add_str(&out, "\n[databases]\n");
-    for (size_t i = 0; i < c->n_databases; i++) {
-        text_printf(&out, "%s =", c->databases[i].name);
-        dump_section(conf_database_options(), &c->databases[i], " ", &out);
-        text_add_char(&out, '\n');
-    }
+    for (size_t i = 0; i < c->n_databases; i++)
+        dump_line(conf_database_options(), c->databases[i].name, &c->databases[i],
+                  c->databases[i].cluster[0] != '\0' ? "port" : "", &out);
     text_add_str(&out, "\n[users]\n");
-    for (size_t i = 0; i < c->n_users; i++) {
-        text_printf(&out, "%s =", c->users[i].name);
-        dump_section(conf_user_options(), &c->users[i], " ", &out);
-        text_add_char(&out, '\n');
-    }
+    for (size_t i = 0; i < c->n_users; i++)
+        dump_line(conf_user_options(), c->users[i].name, &c->users[i], "", &out);
+    text_add_str(&out, "\n[nodes]\n");
+    for (size_t i = 0; i < c->n_nodes; i++)
+        dump_line(conf_node_options(), c->nodes[i].name, &c->nodes[i], "", &out);
+    text_add_str(&out, "\n[clusters]\n");
+    for (size_t i = 0; i < c->n_clusters; i++)
+        dump_line(conf_cluster_options(), c->clusters[i].name, &c->clusters[i], "", &out);
+    text_add_str(&out, "\n[rules]\n");
+    for (size_t i = 0; i < c->n_rules; i++)
+        dump_line(conf_rule_options(), c->rules[i].name, &c->rules[i], "", &out);
     fwrite(out.data, 1, out.len, stdout);
     text_done(&out);
 }

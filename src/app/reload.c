@@ -4,6 +4,7 @@
 #include "actions_private.h"
 #include "base/log.h"
 #include "log_private.h"
+#include "nodes_private.h"
 
 struct publication {
     struct visit visit;
@@ -60,6 +61,7 @@ publish(struct app *a, struct task *e)
         .from = &a->control, .workers = a->workers, .n = a->n_halls, .at_each = configure, .home = published
     };
     visit_start(&p->visit);
+    nodes_configure(a);
 }
 
 /* CONF is taken over. False with WHY, which is logged: nothing changed. */

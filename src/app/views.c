@@ -23,6 +23,10 @@ static const struct {
     [ADMIN_VIEW_CONFIG] = { NULL, config_home },
     [ADMIN_VIEW_VERSION] = { NULL, version_home },
     [ADMIN_VIEW_STATE] = { NULL, state_home },
+    [ADMIN_VIEW_NODES] = { nodes_each, nodes_home },
+    [ADMIN_VIEW_ROUTES] = { routes_each, routes_home },
+    [ADMIN_VIEW_CLUSTERS] = { NULL, clusters_home },
+    [ADMIN_VIEW_RULES] = { rules_each, rules_home },
     [ADMIN_VIEW_MEM] = { mem_each, mem_home },
 };
 
@@ -49,12 +53,23 @@ home(struct worker *w, struct visit *v)
     finish(task_of(v));
 }
 
+static void
+at_control(struct worker *w, struct mail *m)
+{
+    struct task *e = container_of(m, struct task, mail);
+
+    events_control(app_of_control(w), e);
+    task_home(e, task_arrive);
+}
+
 void
 action_show(struct task *e)
 {
     admin_table_init(&e->table, &e->command, &e->out);
     admin_table_head(&e->table);
-    if (views[e->command.view].each != NULL)
+    if (e->command.view == ADMIN_VIEW_EVENTS)
+        task_to_control(e, at_control);
+    else if (views[e->command.view].each != NULL)
         task_visit(e, at_each, home);
     else
         finish(e);

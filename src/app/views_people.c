@@ -26,8 +26,8 @@ struct person {
     const char *pinned;
 };
 
-static void
-put_time(struct admin_table *t, int64_t wall_us)
+void
+view_put_time(struct admin_table *t, int64_t wall_us)
 {
     time_t seconds = (time_t)(wall_us / CLOCK_S);
     char text[40];
@@ -84,8 +84,8 @@ put_person(struct admin_table *t, const struct person *p)
     admin_put_str(t, p->replication);
     admin_put_str(t, p->state);
     put_addresses(t, p);
-    put_time(t, p->connected_us);
-    put_time(t, p->request_us);
+    view_put_time(t, p->connected_us);
+    view_put_time(t, p->request_us);
     admin_put_int(t, p->waited_us / CLOCK_S);
     admin_put_int(t, p->waited_us % CLOCK_S);
     admin_put_int(t, p->close_needed);

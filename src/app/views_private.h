@@ -20,6 +20,17 @@ view_home stats_home, stats_totals_home, stats_averages_home, totals_home;
 view_each mem_each;
 view_home config_home, version_home, state_home, mem_home;
 
+/* nodes.c */
+view_each nodes_each, routes_each;
+view_home nodes_home, clusters_home, routes_home;
+void events_control(struct app *a, struct task *e); /* on the control thread */
+
+/* views_rules.c */
+view_each rules_each;
+view_home rules_home;
+
+/* UTC; NULL for 0. */
+void view_put_time(struct admin_table *t, int64_t wall_us);
 const char *view_pool_mode(int mode);
 /* What counts for a database: its own option, else the general one. */
 static inline int64_t

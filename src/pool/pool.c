@@ -75,7 +75,7 @@ pool_refresh(struct pool *p)
         return;
     p->generation = generation;
     p->flags = registry_flags(r, slice_str(p->name));
-    p->epoch = registry_epoch(r, slice_str(p->name));
+    p->epoch = registry_epoch(r, slice_str(p->name)) + atomic_load(&p->shared->epoch);
 }
 
 bool
@@ -392,7 +392,13 @@ suspect_others(struct pool *p, const struct server *s, const struct fault *why)
 
     p->suspect_us = pool_worker(p)->now_us;
     pool_refresh(p);
-    if (vanished && s->epoch == p->epoch)
+    if (p->node != NULL && p->pools->on_suspect != NULL)
+        p->pools->on_suspect(p);
+    if (!vanished || s->epoch != p->epoch)
+        return;
+    if (p->node != NULL)
+        pool_next_epoch(p->shared);
+    else
         registry_next_epoch(p->pools->registry, slice_str(p->name));
 }
 
@@ -411,6 +417,8 @@ on_gone(struct server *s, const struct fault *why)
         log_info("server=s%" PRIu64 " closing because: %s (age=%" PRId64 "s) database=%s user=%s", s->id,
                  why->message, (pool_worker(p)->now_us - s->connected_us) / 1000000, p->name, p->user);
     if (was_connecting) {
+        if (p->node != NULL && p->pools->on_suspect != NULL)
+            p->pools->on_suspect(p);
         pool_connect_failed(p, why);
         tell_waiters(p, why);
         tell_claimer(s, why);

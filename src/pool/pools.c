@@ -112,23 +112,46 @@ find_credential(const struct pool *p, const struct conf_database *d, struct cred
                                         : credential_new(slice_of("", 0));
 }
 
+/* A node of P's that the configuration does not name any more keeps its address: nothing is sent there. */
+static const struct conf_node *
+node_of(const struct pool *p)
+{
+    return p->node == NULL ? NULL : conf_find_node(p->pools->conf, slice_str(p->node));
+}
+
+static const char *
+host_of(const struct pool *p, const struct conf_database *d, uint16_t *port)
+{
+    const struct conf_node *n = node_of(p);
+
+    *port = (uint16_t)(n != NULL ? n->port : p->node != NULL ? p->target.port : d->port);
+    if (n != NULL)
+        return n->host;
+    if (p->node != NULL && p->target.host != NULL)
+        return p->target.host;
+    return d->host[0] != '\0' ? d->host : "/var/run/postgresql";
+}
+
 static bool
 set_target(struct pool *p, const struct conf_database *d)
 {
     struct server_target *t = &p->target;
     const char *database = d->dbname[0] != '\0' ? d->dbname : p->name;
-    const char *host = d->host[0] != '\0' ? d->host : "/var/run/postgresql";
+    uint16_t port;
+    char *host = mem_strdup(host_of(p, d, &port));
     struct params *startup = startup_params(p, d);
     bool is_new = t->host == NULL;
-    bool changed = !same(t->host, host) || t->port != d->port || !same(t->database, database) ||
+    bool changed = !same(t->host, host) || t->port != port || !same(t->database, database) ||
                    t->startup != startup || !same(t->connect_query, d->connect_query) ||
                    t->sslmode != p->pools->conf->general.server_tls_sslmode || t->tls != p->pools->tls;
 
-    replace(&t->host, host);
+    mem_free(t->host);
+    t->host = host;
     replace(&t->database, database);
     replace(&t->user, p->user);
     replace(&t->connect_query, d->connect_query);
-    t->port = (uint16_t)d->port;
+    t->port = port;
+    t->one_face = p->node != NULL && d->route != CONF_ROUTE_REPLICA;
     params_drop(t->startup);
     t->startup = startup;
     t->sslmode = p->pools->conf->general.server_tls_sslmode;
@@ -171,12 +194,13 @@ pool_configure(struct pool *p, const struct conf_database *d, struct credential 
 /* ---- making and ending ---- */
 
 static struct pool *
-pool_new(struct pools *pools, struct slice name, struct slice user)
+pool_new(struct pools *pools, struct slice name, struct slice user, const struct conf_node *node)
 {
     struct pool *p = mem_new(struct pool);
 
     p->pools = pools;
-    p->shared = registry_pool(pools->registry, name, user);
+    p->shared = registry_pool(pools->registry, name, user, node == NULL ? SLICE("") : slice_str(node->name));
+    p->node = node == NULL ? NULL : mem_strdup(node->name);
     p->slot = &p->shared->slots[pools->turn->worker->index];
     p->slot->pool = p;
     p->database = pools_database(pools, name);
@@ -217,6 +241,7 @@ pool_free(struct pool *p)
     mem_free(p->target.connect_query);
     mem_free(p->name);
     mem_free(p->user);
+    mem_free(p->node);
     p->slot->pool = NULL;
     registry_pool_drop(p->shared);
     mem_free(p);
@@ -261,27 +286,43 @@ has_credential(const struct pool *p, const struct conf_database *d, struct crede
 }
 
 struct pool *
-pools_find(struct pools *p, const struct conf_database *database, struct slice name, struct slice user,
-           struct credential *credential)
+pools_find(struct pools *p, const struct pool_wanted *want)
 {
-    bool forced = database->user[0] != '\0';
-    struct slice login = forced ? slice_str(database->user) : user;
+    bool forced = want->database->user[0] != '\0';
+    struct slice login = forced ? slice_str(want->database->user) : want->user;
     struct text key = { 0 };
     struct pool *pool;
 
-    text_add(&key, name);
+    text_add(&key, want->name);
     text_add_char(&key, '\0');
     text_add(&key, login);
+    text_add_char(&key, '\0');
+    if (want->node != NULL)
+        text_add(&key, slice_str(want->node->name));
     HASH_FIND(hh, p->by_key, key.data, key.len, pool);
     text_done(&key);
-    if (pool != NULL && has_credential(pool, database, credential))
+    if (pool != NULL && has_credential(pool, want->database, want->credential))
         return pool;
     if (pool == NULL) {
-        pool = pool_new(p, name, login);
+        pool = pool_new(p, want->name, login, want->node);
         pool->forced_user = forced;
     }
-    pool_configure(pool, database, credential);
+    pool_configure(pool, want->database, want->credential);
     return pool;
+}
+
+static void
+open_minimum(struct pools *p, const struct conf_database *d)
+{
+    struct pool_wanted want = { .database = d, .name = slice_str(d->name) };
+
+    if (d->cluster[0] == '\0')
+        pools_find(p, &want);
+    for (size_t i = 0; d->cluster[0] != '\0' && i < p->conf->n_nodes; i++) {
+        want.node = &p->conf->nodes[i];
+        if (strcmp(want.node->cluster, d->cluster) == 0)
+            pools_find(p, &want);
+    }
 }
 
 void
@@ -292,7 +333,7 @@ pools_open_minimum(struct pools *p)
 
         if (d->user[0] != '\0' && strcmp(d->name, "*") != 0 &&
             pick(d->min_pool_size, -1, p->conf->general.min_pool_size) > 0)
-            pools_find(p, d, slice_str(d->name), slice_of(NULL, 0), NULL);
+            open_minimum(p, d);
     }
     pool_wake_janitor(p);
 }
@@ -309,6 +350,14 @@ set_tcp(struct pools *p)
                                    .user_timeout_ms = (int)(g->tcp_user_timeout / CLOCK_MS) };
 }
 
+/* Does D still lead to P's server? A database may become a cluster or cease to be one, and nodes may go. */
+static bool
+is_named(const struct pool *p, const struct conf_database *d)
+{
+    return (p->node != NULL) == (conf_cluster_of(p->pools->conf, d) != NULL) &&
+           (p->node == NULL || node_of(p) != NULL);
+}
+
 void
 pools_configure(struct pools *p, struct conf *conf, struct secrets *secrets, struct tls_context *tls)
 {
@@ -323,10 +372,12 @@ pools_configure(struct pools *p, struct conf *conf, struct secrets *secrets, str
     for (struct pool *pool = p->first; pool != NULL; pool = pool->next) {
         const struct conf_database *d = conf_find_database(conf, slice_str(pool->name));
 
-        if (d != NULL)
+        if (d != NULL && is_named(pool, d)) {
             pool_configure(pool, d, NULL);
-        else
+        } else {
             make_old(pool);
+            pool->conf.min_size = 0;
+        }
     }
     conf_drop(old_conf);
     secrets_drop(old_secrets);
@@ -335,21 +386,53 @@ pools_configure(struct pools *p, struct conf *conf, struct secrets *secrets, str
     pool_wake_janitor(p);
 }
 
+static void
+close_servers(struct pool *pool, bool all, const struct fault *why)
+{
+    pool_refresh(pool);
+    while (!ring_is_empty(&pool->idle))
+        server_close(container_of(ring_first(&pool->idle), struct server, in_pool), why);
+    while (all && !ring_is_empty(&pool->used))
+        server_end(container_of(ring_first(&pool->used), struct server, in_pool), why);
+    while (all && !ring_is_empty(&pool->connecting))
+        server_close(container_of(ring_first(&pool->connecting), struct server, in_pool), why);
+}
+
 void
 pools_close_servers(struct pools *p, struct slice database, bool all)
 {
     struct fault why;
 
     fault_set(&why, "57P01", "terminating connection due to administrator command");
+    for (struct pool *pool = p->first; pool != NULL; pool = pool->next)
+        if (database.len == 0 || slice_is(database, pool->name))
+            close_servers(pool, all, &why);
+}
+
+static bool
+is_of(const struct pool *p, const char *node)
+{
+    return p->node != NULL && strcmp(p->node, node) == 0;
+}
+
+void
+pools_close_node(struct pools *p, const char *node, const struct fault *why)
+{
+    for (struct pool *pool = p->first; pool != NULL; pool = pool->next)
+        if (is_of(pool, node))
+            close_servers(pool, true, why);
+}
+
+void
+pools_drain_node(struct pools *p, const char *node)
+{
+    struct fault why;
+
+    fault_set(&why, "57P01", "node %.63s is drained", node);
     for (struct pool *pool = p->first; pool != NULL; pool = pool->next) {
-        if (database.len > 0 && !slice_is(database, pool->name))
+        if (!is_of(pool, node))
             continue;
-        pool_refresh(pool);
-        while (!ring_is_empty(&pool->idle))
-            server_close(container_of(ring_first(&pool->idle), struct server, in_pool), &why);
-        while (all && !ring_is_empty(&pool->used))
-            server_end(container_of(ring_first(&pool->used), struct server, in_pool), &why);
-        while (all && !ring_is_empty(&pool->connecting))
-            server_close(container_of(ring_first(&pool->connecting), struct server, in_pool), &why);
+        make_old(pool);
+        close_servers(pool, false, &why);
     }
 }

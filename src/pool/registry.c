@@ -272,6 +272,13 @@ registry_next_epoch(struct registry *r, struct slice database)
     atomic_fetch_add(&r->generation, 1);
 }
 
+void
+pool_next_epoch(struct pool_shared *s)
+{
+    atomic_fetch_add(&s->epoch, 1);
+    atomic_fetch_add(&s->registry->generation, 1);
+}
+
 unsigned
 registry_generation(const struct registry *r)
 {
@@ -300,7 +307,7 @@ make_pool_locked(struct registry *r, struct text *key, struct slice database, st
 }
 
 struct pool_shared *
-registry_pool(struct registry *r, struct slice database, struct slice user)
+registry_pool(struct registry *r, struct slice database, struct slice user, struct slice node)
 {
     struct text key = { 0 };
     struct known_pool *k;
@@ -308,6 +315,8 @@ registry_pool(struct registry *r, struct slice database, struct slice user)
     text_add(&key, database);
     text_add_char(&key, '\0');
     text_add(&key, user);
+    text_add_char(&key, '\0');
+    text_add(&key, node);
     pthread_mutex_lock(&r->shared.lock);
     HASH_FIND(hh, r->shared.pools, key.data, key.len, k);
     if (k == NULL)

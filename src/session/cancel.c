@@ -93,7 +93,7 @@ stop(struct session *s)
     int64_t timeout = s->hall->setup.conf->general.cancel_wait_timeout;
 
     if (s->state == SESSION_WAITING) {
-        pool_stop_waiting(s->pool, &s->waiter);
+        link_stop_waiting(s);
         s->cancelled = true;
         session_move_to(s, SESSION_READY);
         stream_again(&s->client);

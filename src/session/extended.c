@@ -3,7 +3,7 @@
  * ("pgweir_" and a hash), to clients by the names they chose. A missing Parse goes out in
  * the same write as the message that needs it. */
 #include "base/mem.h"
-#include "session_private.h"
+#include "choose_private.h"
 
 #define NAMES_MAX  4096 /* bytes of portal and statement names at the start of a Bind */
 #define MOST_BOUND 16
@@ -178,7 +178,7 @@ may_parse(struct session *s, const struct facts *f, struct fault *why)
 {
     if (s->pool->conf.mode == CONF_POOL_STATEMENT && f->transaction_block)
         return fault_set(why, "0A000", "transaction blocks not allowed in statement pooling mode");
-    return pin_may_run(s, f, why);
+    return pin_may_run(s, f, why) && choose_may_set(f, why);
 }
 
 static void
@@ -289,8 +289,7 @@ parse_whole(struct session *s, const struct taken *m, struct slice name, struct 
     }
     if (!link_need(s))
         return TAKE_WAIT;
-    start_batch(s);
-    retry_note(s, st->facts);
+    start_batch(s); /* what a Parse names is not run by it: another server may well get it again */
     s->pool->database->stats.client_parses++;
     if (parse_deallocate(s, name, st->facts))
         return TAKE_DONE;
@@ -299,7 +298,7 @@ parse_whole(struct session *s, const struct taken *m, struct slice name, struct 
     else if (most_prepared(s) == 0) {
         pending_push(s, PENDING_PARSE, 0);
         take_forward(s, m);
-    } else if (prepared_names_find(s, name) != NULL)
+    } else if (!prepared_names_is_free(s, name))
         parse_duplicate(s, m, name);
     else
         parse_named(s, m, name, st);

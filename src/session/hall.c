@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/random.h"
-#include "session_private.h"
+#include "choose_private.h"
 
 #define FACTS_CAPACITY 4096
 
@@ -64,11 +64,16 @@ hall_open(struct hall *h, const struct hall_shared *s, const struct hall_setup *
     timer_init(&h->tick, timeouts_on_tick);
     h->facts = facts_table_new(FACTS_CAPACITY, s->seed);
     known_open(h);
+    h->last_write = s->last_write;
+    h->want_catalog = s->want_catalog;
+    h->control = s->control;
+    choose_open(h, s->watch);
     pools_init(&h->pools, &h->turn, s->registry, s->helper);
     h->pools.next_id = s->next_id;
     h->pools.of_worker = pools_of;
     setup_hold(&h->setup, setup);
     pools_configure(&h->pools, setup->conf, setup->secrets, setup->server_tls);
+    choose_configure(h);
     if (h->worker.index == 0)
         pools_open_minimum(&h->pools);
 }
@@ -119,6 +124,7 @@ hall_done(struct hall *h)
     hall_stop_listening(h);
     hall_close_sessions(h);
     timer_stop(&h->worker, &h->tick);
+    choose_close(h);
     pools_done(&h->pools);
     worker_done(&h->worker); /* frees what was closed */
     known_close(h);
@@ -188,6 +194,8 @@ hall_configure(struct hall *h, const struct hall_setup *setup)
     setup_hold(&h->setup, setup);
     pools_configure(&h->pools, setup->conf, setup->secrets, setup->server_tls);
     setup_drop(&old);
+    choose_configure(h);
+    choose_reload(h);
     known_forget_startups(h);
     for (unsigned i = 0; i < h->n_listeners; i++)
         listener_tune(h->listeners[i], &h->pools.tcp);

@@ -4,12 +4,14 @@
 #include <assert.h>
 
 #include "base/mem.h"
-#include "session_private.h"
+#include "choose_private.h"
 
 static void
 linked(struct session *s, struct server *server)
 {
     s->server = server;
+    if (s->routing != NULL)
+        s->routing->failed_us = 0;
     server_lend(server, &link_borrower, s);
     stream_link(&s->client, &server->stream);
     ring_append(&s->hall->linked, &s->in_linked);
@@ -41,6 +43,8 @@ on_server(struct pool_waiter *w, struct server *server)
     struct net_turn *t = s->client.turn;
 
     linked(s, server);
+    if (s->routing != NULL)
+        s->routing->lent = s->state == SESSION_WAITING;
     if (s->state == SESSION_WELCOME) {
         welcome_server(s, server);
     } else {
@@ -54,9 +58,14 @@ static void
 on_trouble(struct pool_waiter *w, const struct fault *why)
 {
     struct session *s = container_of(w, struct session, waiter);
+    bool final = s->state == SESSION_WELCOME && welcome_is_final(why);
 
-    if (s->state == SESSION_WELCOME)
+    if (s->routing != NULL && !final && choose_another(s)) {
+        pool_stop_waiting(s->pool, &s->waiter);
+        choose_hold(s);
+    } else if (s->state == SESSION_WELCOME) {
         welcome_trouble(s, why);
+    }
 }
 
 bool
@@ -73,7 +82,9 @@ link_need(struct session *s)
     struct server *server;
 
     if (s->server != NULL)
-        return true;
+        return s->routing == NULL || choose_stays(s);
+    if (s->routing != NULL && !choose_pool(s))
+        return false;
     s->waiter.on_server = on_server;
     s->waiter.on_trouble = on_trouble;
     server = pool_borrow(s->pool, &s->waiter);
@@ -111,7 +122,7 @@ link_begin(struct session *s)
 {
     struct text *t;
 
-    if (!pending_is_empty(s))
+    if (!pending_is_empty(s) || s->extended == EXTENDED_BATCH) /* a Flush may have had all answers so far */
         return;
     s->request_us = session_now(s);
     s->ending = false;
@@ -130,8 +141,8 @@ link_begin(struct session *s)
     pending_push(s, PENDING_QUERY, PENDING_OURS | PENDING_REPLAY);
 }
 
-static bool
-is_quiet(const struct session *s)
+bool
+link_is_quiet(const struct session *s)
 {
     return pending_is_empty(s) && s->client_left == 0 && s->server_left == 0 && s->server->cancels == 0 &&
            s->copy == COPY_NONE && s->extended == EXTENDED_CLEAN && s->server->stream.in_len == 0;
@@ -157,7 +168,7 @@ link_try_give_back(struct session *s)
 {
     struct server *server = s->server;
 
-    if (server == NULL || s->state != SESSION_LINKED || !is_quiet(s))
+    if (server == NULL || s->state != SESSION_LINKED || !link_is_quiet(s))
         return;
     s->since_us = session_now(s);
     if (s->client.paused & STREAM_PAUSE_OWNER)
@@ -178,19 +189,26 @@ link_try_give_back(struct session *s)
 }
 
 void
+link_stop_waiting(struct session *s)
+{
+    if (s->pool != NULL)
+        pool_stop_waiting(s->pool, &s->waiter);
+    choose_unhold(s);
+}
+
+void
 link_drop(struct session *s)
 {
     struct server *server = s->server;
     bool quiet, reset;
     struct fault why;
 
-    if (s->pool != NULL)
-        pool_stop_waiting(s->pool, &s->waiter);
+    link_stop_waiting(s);
     if (s->pool != NULL && s->replication)
         pool_forget_replication(s->pool, &s->waiter);
     if (server == NULL)
         return;
-    quiet = s->state != SESSION_TUNNEL && s->state != SESSION_WELCOME && is_quiet(s);
+    quiet = s->state != SESSION_TUNNEL && s->state != SESSION_WELCOME && link_is_quiet(s);
     reset = session_is_pinned(s) || s->pool->conf.mode == CONF_POOL_SESSION ||
             s->hall->setup.conf->general.server_reset_query_always;
     if (!pending_is_empty(s))
@@ -223,21 +241,39 @@ on_gone(struct server *server, const struct fault *why)
     lost_server(server->session, why);
 }
 
-static void
-on_cancelled(struct server *server)
-{
-    link_try_give_back(server->session);
-}
-
 /* The server's event is over: the moment to give it back, and to take what the client sent meanwhile. */
 static void
 on_quiet(struct server *server)
 {
     struct session *s = server->session;
+    bool same;
 
+    if (s->routing != NULL && s->routing->again) {
+        if (link_is_quiet(s))
+            retry_elsewhere(s);
+        return;
+    }
     link_try_give_back(s);
-    if (s->server == server && s->state == SESSION_LINKED && s->client.in_len > 0 && s->client.paused == 0)
+    same = s->server == server && s->state == SESSION_LINKED;
+    if (same && s->routing != NULL)
+        stream_resume(&s->client, STREAM_PAUSE_FULL);
+    if ((same || (s->routing != NULL && s->state == SESSION_READY)) && s->client.in_len > 0 &&
+        s->client.paused == 0)
         stream_again(&s->client);
+}
+
+/* A request may have waited for the server to go: it is looked at now. */
+static void
+on_cancelled(struct server *server)
+{
+    struct session *s = server->session;
+
+    if (s->routing == NULL) {
+        link_try_give_back(s);
+        return;
+    }
+    on_quiet(server);
+    stream_flush(&s->hall->turn);
 }
 
 const struct server_borrower link_borrower = { on_bytes, on_gone, on_cancelled, on_quiet };

@@ -3,14 +3,18 @@
  * said as sure, what cannot be known is said to be unknown, and a transaction that is surely
  * rolled back leaves the session alive, in a failed transaction that only ROLLBACK ends. */
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "base/log.h"
-#include "session_private.h"
+#include "choose_private.h"
 
 static const char *
 node_of(const struct session *s, char out[NET_ADDRESS_TEXT])
 {
-    net_address_print(&s->server->address, out);
+    if (s->pool->node != NULL)
+        snprintf(out, NET_ADDRESS_TEXT, "%s", s->pool->node);
+    else
+        net_address_print(&s->server->address, out);
     return out;
 }
 
@@ -111,9 +115,13 @@ keep_client(struct session *s, const struct fault *cause, enum outcome what)
     if (what == OUTCOME_FLOWING)
         fault_set(&why, "08006", "connection to node %s was lost during the query", node_of(s, node));
     settings_rollback(s);
+    pending_undo_names(s);
+    prepared_names_doubt(s);
     if (busy)
         fail_requests(s, &why, in_transaction ? 'E' : 'I');
     link_lose(s);
+    if (s->routing != NULL)
+        choose_ended(s);
     if (in_transaction)
         s->lost_why = mem_dup(&why, sizeof(why));
     s->lost = in_transaction;
@@ -283,7 +291,8 @@ lost_bind(struct session *s, struct slice body)
     wire_get_string(&c);
     name = wire_get_string(&c);
     st = name.len == 0 ? s->unnamed : prepared_names_find(s, name);
-    lost_statement(s, !c.bad && st != NULL && st->facts->class == CLASS_END, '2');
+    s->lost_bound = !c.bad && st != NULL && ends(s, statement_sql(st));
+    lost_statement(s, s->lost_bound, '2');
 }
 
 enum take
@@ -320,8 +329,12 @@ lost_take(struct session *s, const struct taken *m)
         else
             refuse_batch(s);
         break;
-    case 'E':
-        rolled_back(s);
+    case 'E': /* a portal from before the loss is gone */
+        if (s->lost_bound)
+            rolled_back(s);
+        else
+            refuse_batch(s);
+        s->lost_bound = false;
         break;
     case 'C':
         send_simple(s, '3');

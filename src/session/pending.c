@@ -105,6 +105,13 @@ pending_push(struct session *s, enum pending_kind kind, unsigned flags)
     return e;
 }
 
+static void
+drop_answer(struct text *t)
+{
+    text_done(t);
+    mem_free(t);
+}
+
 void
 pending_pop(struct session *s)
 {
@@ -115,6 +122,8 @@ pending_pop(struct session *s)
         facts_drop(e->facts);
     if (e->kind == PENDING_REFUSAL)
         mem_free(e->refusal);
+    else if (e->kind == PENDING_ANSWER)
+        drop_answer(e->answer);
     else
         statement_drop(e->statement);
     s->n_local -= (e->flags & PENDING_LOCAL) != 0;
@@ -152,6 +161,10 @@ answer(struct session *s, const struct pending_entry *e)
         break;
     case PENDING_CLOSE:
         wire_put_simple(t, '3');
+        break;
+    case PENDING_ANSWER:
+        text_add(t, text_slice(e->answer));
+        wire_put_ready(t, s->status);
         break;
     case PENDING_QUERY: /* a DEALLOCATE that no server had to see */
         wire_put_complete(t, "DEALLOCATE");
@@ -218,5 +231,17 @@ pending_skip_copy(struct session *s, bool failed)
         pending_pop(s);
         if (last)
             return;
+    }
+}
+
+void
+pending_undo_names(struct session *s)
+{
+    for (unsigned i = 0; i < pending_count(s); i++) {
+        const struct pending_entry *e = pending_at(s, i);
+
+        if (e->kind == PENDING_PARSE && e->statement != NULL &&
+            (e->flags & (PENDING_OURS | PENDING_DUPLICATE)) == 0)
+            prepared_names_undo(s, e->statement);
     }
 }

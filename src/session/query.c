@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Simple queries, function calls and COPY data from the client. */
-#include "session_private.h"
+#include "choose_private.h"
 
 /* The text of a Query; false: it has no NUL at its end, or one before. */
 static bool
@@ -33,6 +33,26 @@ deallocate_locally(struct session *s, const struct facts *f)
     return true;
 }
 
+/* What only pgweir knows: SHOW pgweir.x, EXPLAIN (PGWEIR). */
+static bool
+answer_locally(struct session *s, const struct facts *f, struct slice sql)
+{
+    struct text t = { 0 };
+
+    if (!show_answer(s, f, &t) && !explain_answer(s, sql, &t))
+        return false;
+    pending_push(s, PENDING_ANSWER, PENDING_LOCAL)->answer = mem_dup(&t, sizeof(t));
+    pending_answer_local(s);
+    return true;
+}
+
+/* What is neither is told by its first letter. */
+static bool
+may_be_ours(const struct facts *f, struct slice sql)
+{
+    return f->class == CLASS_SHOW || (sql.len > 16 && (sql.data[0] | 0x20) == 'e');
+}
+
 /* A simple query ends the unnamed statement (manual, "Extended Query"). */
 static void
 forget_unnamed(struct session *s)
@@ -50,7 +70,7 @@ send_query(struct session *s, const struct taken *m, const struct facts *f)
     link_begin(s);
     e = pending_push(s, PENDING_QUERY, 0);
     take_note_ending(s, f);
-    if (f != NULL && f->n_effects > 0)
+    if (f != NULL && (f->n_effects > 0 || s->routing != NULL))
         e->facts = facts_hold(f);
     forget_unnamed(s);
     take_forward(s, m);
@@ -65,6 +85,8 @@ take_query(struct session *s, const struct taken *m)
     struct fault why;
 
     if (!m->whole) { /* longer than max_statement_size: nothing is known about it */
+        if (s->routing != NULL)
+            choose_request(s, NULL, SLICE(""));
         if (!link_need(s))
             return TAKE_WAIT;
         send_query(s, m, NULL);
@@ -74,12 +96,14 @@ take_query(struct session *s, const struct taken *m)
         session_protocol_error(s, "invalid message format");
         return TAKE_CLOSED;
     }
-    if (s->server == NULL && pool_would_wait(s->pool) && !link_need(s))
+    if (s->server == NULL && s->routing == NULL && pool_would_wait(s->pool) && !link_need(s))
         return TAKE_WAIT; /* it is looked at when it can run */
     f = take_facts(s, sql);
-    if (refuse_in_mode(s, f, &why) || !pin_may_run(s, f, &why))
+    if (s->routing != NULL)
+        choose_request(s, f, sql);
+    if (refuse_in_mode(s, f, &why) || !pin_may_run(s, f, &why) || !choose_may_set(f, &why))
         take_refuse(s, &why, false);
-    else if (!deallocate_locally(s, f)) {
+    else if ((!may_be_ours(f, sql) || !answer_locally(s, f, sql)) && !deallocate_locally(s, f)) {
         if (link_need(s))
             send_query(s, m, f);
         else
@@ -92,6 +116,8 @@ take_query(struct session *s, const struct taken *m)
 enum take
 take_call(struct session *s, const struct taken *m)
 {
+    if (s->routing != NULL)
+        choose_request(s, NULL, SLICE(""));
     if (!link_need(s))
         return TAKE_WAIT;
     link_begin(s);

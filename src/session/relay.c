@@ -5,7 +5,7 @@
 #include <inttypes.h>
 
 #include "base/log.h"
-#include "session_private.h"
+#include "choose_private.h"
 
 #define READ_WHOLE (32 * 1024) /* longer control messages pass unread */
 #define ROW_WHOLE  STREAM_JOIN /* rows up to this size pass whole, so that a lost server leaves no half row */
@@ -191,6 +191,11 @@ on_error(struct session *s, const struct reply *r)
         welcome_replayed(s, &why);
         return RELAY_ENDED;
     }
+    if (s->routing != NULL && !is_ours(r) && choose_refused(s, &e)) {
+        if (head->kind != PENDING_QUERY)
+            pending_skip_to_sync(s);
+        return RELAY_SWALLOW;
+    }
     if (s->server->status == 'I')
         settings_rollback(s);
     if (slice_is(e.sqlstate, "0A000") && slice_is(e.message, "cached plan must not change result type"))
@@ -215,6 +220,7 @@ count_request(struct session *s, char status)
     int64_t now = session_now(s);
 
     st->queries++;
+    s->n_requests++;
     st->query_us += now - s->request_us;
     s->request_us = now;
     if (status != 'I')
@@ -254,14 +260,26 @@ on_ready(struct session *s, const struct reply *r)
     }
     if (s->server->status == 'I')
         transaction_ended(s);
+    if (s->routing != NULL && s->server->status == 'I' && !ours && !s->routing->again)
+        choose_ended(s);
     if (ours) {
         settings_tell(s);
         return RELAY_SWALLOW;
     }
+    if (s->routing != NULL && s->routing->again)
+        return RELAY_SWALLOW; /* on_quiet sends it once more */
     s->explained = s->rows_flowed = s->timed_out = s->retried = false;
     s->status = s->server->status;
     count_request(s, s->status);
     return RELAY_PASS;
+}
+
+static bool
+is_about_standby(struct slice body)
+{
+    struct wire_cursor c = wire_cursor(body);
+
+    return slice_is(wire_get_string(&c), "in_hot_standby");
 }
 
 static enum relayed
@@ -275,6 +293,8 @@ on_report(struct session *s, const struct reply *r)
         settings_adopt(s, r->body);
     if (!server_report(s->server, r->body))
         return RELAY_BROKEN;
+    if (s->server->target->one_face && is_about_standby(r->body))
+        return RELAY_SWALLOW;
     if (ours || !known)
         return RELAY_SWALLOW; /* settings_tell() follows */
     params_drop(s->told);
@@ -320,6 +340,8 @@ on_message(struct session *s, const struct reply *r)
     case 'c':
         return pass(r);
     case '1':
+        if (r->head != NULL && r->head->kind == PENDING_PARSE && r->head->statement != NULL && !is_ours(r))
+            s->retriable = false; /* its name cannot be given twice */
         return pop_as(s, r, PENDING_PARSE);
     case '2':
         return pop_as(s, r, PENDING_BIND);
@@ -385,6 +407,24 @@ pass_rest(struct session *s, struct slice bytes)
     return part.len;
 }
 
+/* Replies without data do not stand in the way of another try: the client does not get them twice. */
+static enum relayed
+pass_once(struct session *s, const struct reply *r)
+{
+    struct routing *g = s->routing;
+
+    if (memchr("12Tnt", r->type, 5) == NULL || !r->whole) {
+        s->retriable = false;
+        return RELAY_PASS;
+    }
+    if (g->n_skip > 0) {
+        g->n_skip--;
+        return RELAY_SWALLOW;
+    }
+    g->n_told += s->retriable;
+    return RELAY_PASS;
+}
+
 /* One message; how many bytes of it were used. 0: not enough is here, or the server is gone. */
 static size_t
 relay_one(struct session *s, struct slice bytes)
@@ -411,10 +451,12 @@ relay_one(struct session *s, struct slice bytes)
         broken(s, f.type);
     if (what == RELAY_BROKEN || what == RELAY_ENDED)
         return 0;
-    if (what == RELAY_PASS) {
-        stream_put(&s->client, r.bytes);
+    if (what == RELAY_PASS && s->routing != NULL)
+        what = pass_once(s, &r);
+    else if (what == RELAY_PASS)
         s->retriable = false;
-    }
+    if (what == RELAY_PASS)
+        stream_put(&s->client, r.bytes);
     s->server_left = f.len - (uint32_t)r.bytes.len;
     s->swallow_left = what == RELAY_SWALLOW;
     pending_answer_local(s);

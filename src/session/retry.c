@@ -5,7 +5,7 @@
 #include <inttypes.h>
 
 #include "base/log.h"
-#include "session_private.h"
+#include "choose_private.h"
 
 #define RETRY_MAX 8192 /* bytes of a request */
 
@@ -21,7 +21,7 @@ retry_begin(struct session *s)
 void
 retry_note(struct session *s, const struct facts *f)
 {
-    if (f == NULL || !f->reads_only)
+    if (f == NULL || (!f->reads_only && (s->routing == NULL || !choose_is_read(s, f))))
         s->retriable = s->only_reads = false;
 }
 
@@ -34,17 +34,21 @@ retry_keep(struct session *s, const struct taken *m)
         text_add(&s->server->request, m->bytes);
 }
 
-/* Names that the request was about to define are not defined yet. */
+/* REQUEST is done with. */
 static void
-undo_names(struct session *s)
+send_again(struct session *s, struct text *request)
 {
-    for (unsigned i = 0; i < pending_count(s); i++) {
-        const struct pending_entry *e = pending_at(s, i);
-
-        if (e->kind == PENDING_PARSE && e->statement != NULL &&
-            (e->flags & (PENDING_OURS | PENDING_DUPLICATE)) == 0)
-            prepared_names_undo(s, e->statement);
+    s->retriable = false;
+    s->retried = true;
+    if (s->routing != NULL) {
+        s->routing->again = false;
+        s->routing->n_skip = s->routing->n_told;
+        s->routing->n_told = 0;
     }
+    session_move_to(s, SESSION_READY);
+    stream_unread(&s->client, text_slice(request));
+    text_done(request);
+    stream_again(&s->client);
 }
 
 bool
@@ -57,13 +61,23 @@ retry_start(struct session *s)
         return false;
     log_info("client=c%" PRIu64 " read is sent once more", s->id);
     text_add(&request, text_slice(&s->server->request));
-    undo_names(s);
+    pending_undo_names(s);
+    if (s->routing != NULL)
+        choose_avoid(s);
     link_lose(s);
-    s->retriable = false;
-    s->retried = true;
-    session_move_to(s, SESSION_READY);
-    stream_unread(&s->client, text_slice(&request));
-    text_done(&request);
-    stream_again(&s->client);
+    send_again(s, &request);
     return true;
+}
+
+void
+retry_elsewhere(struct session *s)
+{
+    struct server *server = s->server;
+    struct text request = { 0 };
+
+    log_info("client=c%" PRIu64 " replica %s refused a read, the primary gets it", s->id, s->pool->node);
+    text_add(&request, text_slice(&server->request));
+    link_lose(s);
+    pool_give_back(server, false);
+    send_again(s, &request);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* auth_query for one client: which database to ask, as whom, and what the answer means. */
 #include "login_private.h"
+#include "topo/topology.h"
 
 static const char *
 first_of(const char *a, const char *b)
@@ -47,6 +48,42 @@ database_to_ask(const struct session *s, const struct conf_database *own)
     return name[0] == '\0' ? own : conf_find_database(conf, slice_str(name));
 }
 
+/* Before the nodes have been looked at, and for a database with one server. */
+static const char *
+first_address(const struct session *s, const struct conf_database *d, const struct conf_cluster *cluster,
+              uint16_t *port)
+{
+    const struct conf *conf = s->hall->setup.conf;
+
+    for (size_t i = 0; cluster != NULL && i < conf->n_nodes; i++)
+        if (strcmp(conf->nodes[i].cluster, cluster->name) == 0) {
+            *port = (uint16_t)conf->nodes[i].port;
+            return conf->nodes[i].host;
+        }
+    *port = (uint16_t)d->port;
+    return first_of(d->host, "/var/run/postgresql");
+}
+
+/* Any node of a cluster knows the roles; the primary first. */
+static const char *
+where_to_ask(const struct session *s, const struct conf_database *d, uint16_t *port)
+{
+    const struct conf_cluster *cluster = conf_cluster_of(s->hall->setup.conf, d);
+    const struct cluster *c = cluster == NULL || s->hall->topology == NULL
+                                  ? NULL
+                                  : topology_find(s->hall->topology, slice_str(cluster->name));
+    unsigned i = 0;
+
+    if (c == NULL || c->n_nodes == 0)
+        return first_address(s, d, cluster, port);
+    while (c->primary < 0 && i + 1 < c->n_nodes && !node_is_usable(&c->nodes[i], true))
+        i++;
+    if (c->primary >= 0)
+        i = (unsigned)c->primary;
+    *port = c->nodes[i].port;
+    return c->nodes[i].host;
+}
+
 bool
 login_look_up(struct session *s)
 {
@@ -64,8 +101,7 @@ login_look_up(struct session *s)
     q->session = s;
     q->ask.from = &s->hall->worker;
     q->ask.done = on_answer;
-    q->ask.host = mem_strdup(first_of(d->host, "/var/run/postgresql"));
-    q->ask.port = (uint16_t)d->port;
+    q->ask.host = mem_strdup(where_to_ask(s, d, &q->ask.port));
     q->ask.database = mem_strdup(d->dbname[0] != '\0'        ? d->dbname
                                  : strcmp(d->name, "*") == 0 ? s->database
                                                              : d->name);

@@ -8,9 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "session_private.h"
-
-#define KEPT_MAX (64 * 1024) /* what a client may send while it waits */
+#include "choose_private.h"
 
 static const char *const shown[] = {
 #define STATE(name, bytes, shown) [SESSION_##name] = shown,
@@ -187,6 +185,7 @@ free_state(struct session *s)
     statement_drop(s->unnamed);
     s->unnamed = NULL;
     settings_done(s);
+    choose_done(s);
     login_free(s);
     credential_drop(s->credential);
     mem_free(s->application);

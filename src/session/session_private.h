@@ -11,6 +11,8 @@
 
 /* ---- pending.c: one entry for each reply that is expected, oldest first ---- */
 
+#define KEPT_MAX (64 * 1024) /* what a client may send while it waits */
+
 enum pending_kind {
     PENDING_QUERY, /* 'Q': any replies, then ReadyForQuery */
     PENDING_CALL,  /* 'F': the same */
@@ -22,6 +24,7 @@ enum pending_kind {
     PENDING_EXECUTE,
     PENDING_COPY_END, /* no reply: the client ended a COPY that it sends by extended protocol */
     PENDING_REFUSAL,  /* LOCAL: an error of ours; with READY, ReadyForQuery after it */
+    PENDING_ANSWER,   /* LOCAL: an answer of ours to a simple query, without ReadyForQuery */
 };
 enum pending_flags {
     PENDING_OURS = 1,      /* the client knows nothing of it: swallow the reply */
@@ -37,6 +40,7 @@ struct pending_entry {
     union {
         struct statement *statement; /* held, or NULL: PARSE */
         struct fault *refusal;       /* owned: REFUSAL */
+        struct text *answer;         /* owned: ANSWER */
     };
 };
 struct pending_entry *pending_push(struct session *s, enum pending_kind kind, unsigned flags);
@@ -60,6 +64,8 @@ pending_answer_local(struct session *s)
 bool pending_skip_to_sync(struct session *s);
 /* A COPY from the client ended or failed: what was sent while it ran was not looked at. */
 void pending_skip_copy(struct session *s, bool failed);
+/* The server is lost: names that what is outstanding was about to define are not defined. */
+void pending_undo_names(struct session *s);
 void pending_free_spare(struct hall *h);
 
 /* ---- statements.c: prepared statements, interned per hall ---- */
@@ -94,6 +100,10 @@ const char *prepared_names_of(const struct session *s, const struct statement *s
 /* Undo prepared_names_add() of ST after its Parse failed: the newest name with it. */
 void prepared_names_undo(struct session *s, const struct statement *st);
 void prepared_names_clear(struct session *s);
+/* The request under way was lost with its server: what it defined and was told is in doubt. */
+void prepared_names_doubt(struct session *s);
+/* May NAME be defined? One that is in doubt is forgotten for it. */
+bool prepared_names_is_free(struct session *s, struct slice name);
 unsigned prepared_names_count(const struct session *s);
 
 /* ---- settings.c ---- */
@@ -174,6 +184,9 @@ bool link_need(struct session *s);
 void link_try_give_back(struct session *s);
 /* The client goes: what becomes of its server. */
 void link_drop(struct session *s);
+/* Nothing is outstanding in either direction. */
+bool link_is_quiet(const struct session *s);
+void link_stop_waiting(struct session *s); /* fine when it does not wait */
 extern const struct server_borrower link_borrower;
 void
 link_lose(struct session *s); /* its server died: it has none any more; outstanding replies are forgotten */
@@ -187,7 +200,8 @@ void retry_begin(struct session *s);
 void retry_note(struct session *s,
                 const struct facts *f); /* a statement with these facts (NULL: unknown) is part of it */
 void retry_keep(struct session *s, const struct taken *m);
-bool retry_start(struct session *s); /* the server died; false: not possible */
+bool retry_start(struct session *s);     /* the server died; false: not possible */
+void retry_elsewhere(struct session *s); /* a replica refused it, and is quiet again */
 
 /* ---- relay.c: messages of servers ---- */
 size_t relay_bytes(struct session *s, struct slice bytes);
@@ -208,6 +222,7 @@ void login_free(struct session *s);
 void welcome_start(struct session *s);
 void welcome_server(struct session *s, struct server *server);
 void welcome_trouble(struct session *s, const struct fault *why);
+bool welcome_is_final(const struct fault *why);                /* another attempt would end the same */
 void welcome_lost(struct session *s, const struct fault *why); /* its server died before it was told anything */
 void welcome_replayed(struct session *s, const struct fault *why);
 

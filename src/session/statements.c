@@ -21,6 +21,8 @@ struct interned {
 struct name {
     UT_hash_handle hh;
     struct statement *st;
+    uint32_t request; /* of the session, that defined it */
+    bool doubtful;
     char text[];
 };
 
@@ -150,6 +152,7 @@ prepared_names_add(struct session *s, struct slice name, struct statement *st)
     memcpy(n->text, name.data, name.len);
     n->text[name.len] = '\0';
     n->st = statement_hold(st);
+    n->request = s->n_requests;
     if (s->names == NULL)
         s->names = mem_new(struct names);
     HASH_ADD(hh, s->names->all, text, (unsigned)name.len, n);
@@ -212,6 +215,29 @@ prepared_names_clear(struct session *s)
 {
     while (s->names != NULL)
         forget(s, s->names->all);
+}
+
+/* The client saw ParseComplete, and then that its request failed: it may use the name, or make it again. */
+void
+prepared_names_doubt(struct session *s)
+{
+    struct name *n, *next;
+
+    if (s->names == NULL)
+        return;
+    HASH_ITER(hh, s->names->all, n, next)
+    n->doubtful = n->doubtful || n->request == s->n_requests;
+}
+
+bool
+prepared_names_is_free(struct session *s, struct slice name)
+{
+    struct name *n = find(s, name);
+
+    if (n == NULL || !n->doubtful)
+        return n == NULL;
+    forget(s, n);
+    return true;
 }
 
 unsigned

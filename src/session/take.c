@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Messages of a client that is logged in: one table says what is legal, how long
  * it may be, and who takes it. */
-#include "session_private.h"
+#include "choose_private.h"
 
 #define SMALL_MESSAGE (64 * 1024)
 #define NO_BODY       WIRE_HEADER
@@ -96,6 +96,18 @@ refuse_unstarted(struct session *s, uint8_t type)
     take_refuse(s, &why, type != 'Q' && type != 'F');
 }
 
+/* No node will ever do for this request, as the session is. */
+static enum take
+refuse_route(struct session *s, uint8_t type)
+{
+    struct fault why;
+
+    if (!choose_refusal(s, &why))
+        return TAKE_WAIT;
+    take_refuse(s, &why, type != 'Q' && type != 'F');
+    return TAKE_DONE;
+}
+
 static enum take
 take_one(struct session *s, const struct rule *rule, struct taken *m)
 {
@@ -156,11 +168,19 @@ take_message(struct session *s, struct slice bytes, size_t *used)
     m.bytes = slice_head(bytes, m.frame.len);
     m.body = slice_tail(m.bytes, WIRE_HEADER);
     m.whole = m.bytes.len == m.frame.len;
+    if (s->routing != NULL && s->routing->again)
+        return TAKE_WAIT; /* what comes next must not overtake it */
+    if (s->routing != NULL && memchr("PBDEC", m.frame.type, 5) != NULL)
+        choose_batch(s, bytes);
     answer = take_one(s, rule, &m);
+    if (answer == TAKE_WAIT && s->routing != NULL && s->state != SESSION_GONE)
+        answer = refuse_route(s, m.frame.type);
     if (answer == TAKE_DONE && s->state != SESSION_GONE) {
         *used = m.bytes.len;
         if (s->retriable)
             retry_keep(s, &m);
+        if (s->routing != NULL)
+            choose_count_rule(s);
         s->client_left = m.frame.len - (uint32_t)m.bytes.len;
     }
     return s->state == SESSION_GONE ? TAKE_CLOSED : answer;
@@ -187,7 +207,10 @@ take_bytes(struct session *s, struct slice bytes)
         case TAKE_CLOSED:
             return bytes.len;
         case TAKE_MORE:
+            return used;
         case TAKE_WAIT:
+            if (bytes.len - used >= KEPT_MAX)
+                stream_pause(&s->client, STREAM_PAUSE_FULL);
             return used;
         }
     }

@@ -3,9 +3,10 @@
  * limit applies to its state and lazy about moving; those with servers, which are few, are looked at by
  * the hall's tick, so that a query arms nothing. */
 #include "base/clock.h"
-#include "session_private.h"
+#include "choose_private.h"
 
-#define TICK_US (CLOCK_S / 10)
+#define TICK_US           (CLOCK_S / 10)
+#define LOGIN_PATIENCE_US (2 * CLOCK_S) /* how long a login waits for a node */
 
 static int64_t
 pick(int64_t own, int64_t general)
@@ -44,8 +45,15 @@ limit_of(const struct session *s, int64_t *since)
     case SESSION_HELLO:
     case SESSION_LOGIN:
     case SESSION_WELCOME:
-        return g->client_login_timeout;
+        if (s->routing == NULL || s->routing->held_us == 0)
+            return g->client_login_timeout;
+        *since = s->routing->held_us;
+        return LOGIN_PATIENCE_US;
     case SESSION_WAITING:
+        if (s->routing != NULL && s->routing->held_us > 0) {
+            *since = s->routing->held_us;
+            return choose_patience(s);
+        }
         *since = s->waiter.since_us;
         return (s->pool->flags & DATABASE_PAUSED) != 0 ? 0 : s->pool->conf.query_wait_us;
     case SESSION_READY:
@@ -87,6 +95,10 @@ fault_no_server(struct session *s, struct fault *why)
         pinned += holder != NULL && session_is_pinned(holder);
     }
     pool_fault(p->shared, &last);
+    if (s->routing != NULL && s->routing->held_us > 0 && s->routing->failed_us == 0) {
+        choose_no_node(s, why);
+        return;
+    }
     if (pool_is_down(p) && last.message[0] != '\0') {
         fault_set(why, "57P03", "no server is available for database \"%.63s\"", s->database);
         fault_detail(why, "%.63s:%u: %.200s", p->target.host, p->target.port, last.message);
@@ -108,7 +120,7 @@ refuse_request(struct session *s)
     struct fault why;
 
     fault_no_server(s, &why);
-    pool_stop_waiting(s->pool, &s->waiter);
+    link_stop_waiting(s);
     s->refusal = &why;
     session_move_to(s, SESSION_READY);
     stream_again(&s->client);

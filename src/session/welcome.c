@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "choose_private.h"
 #include "login_private.h"
 
 #define PATIENCE_US (2 * CLOCK_S) /* how long a login waits for a database that cannot be reached */
@@ -139,8 +140,7 @@ welcome_start(struct session *s)
     }
     if (!enter(s, d))
         return;
-    s->pool = pools_find(&s->hall->pools, d, slice_str(s->database), slice_str(s->user), s->credential);
-    s->pool->n_sessions++;
+    choose_begin(s, d);
     timeouts_resolve(s);
     if (s->replication) {
         session_move_to(s, SESSION_WELCOME);
@@ -214,8 +214,8 @@ welcome_replayed(struct session *s, const struct fault *why)
     server_close(server, &cause);
 }
 
-static bool
-is_final(const struct fault *why)
+bool
+welcome_is_final(const struct fault *why)
 {
     return strncmp(why->sqlstate, "28", 2) == 0 || strcmp(why->sqlstate, "3D000") == 0 ||
            strcmp(why->sqlstate, "42501") == 0 || strcmp(why->sqlstate, "22023") == 0 ||
@@ -232,7 +232,7 @@ welcome_trouble(struct session *s, const struct fault *why)
 
     if (l->down_since_us == 0)
         l->down_since_us = session_now(s);
-    if (is_final(why)) {
+    if (welcome_is_final(why)) {
         told = *why;
         session_close(s, &told);
         return;

@@ -285,7 +285,8 @@ ask(struct place *p, struct client *c, int number, int hall)
     ring_init(&c->waiter.in_queue);
     c->waiter.on_server = on_server;
     c->waiter.on_trouble = on_trouble;
-    c->pool = pools_find(&p->halls[hall].pools, d, SLICE("app"), SLICE("alice"), NULL);
+    c->pool = pools_find(&p->halls[hall].pools,
+                         &(struct pool_wanted){ .database = d, .name = SLICE("app"), .user = SLICE("alice") });
     s = pool_borrow(c->pool, &c->waiter);
     if (s != NULL)
         have(c, s);

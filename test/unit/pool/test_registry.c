@@ -84,9 +84,9 @@ limits_are_exact_however_many_threads_push(void **state)
     unsigned servers, clients;
 
     (void)state;
-    c.pools[0] = registry_pool(c.registry, SLICE("a"), SLICE("x"));
-    c.pools[1] = registry_pool(c.registry, SLICE("a"), SLICE("y"));
-    c.pools[2] = registry_pool(c.registry, SLICE("b"), SLICE("x"));
+    c.pools[0] = registry_pool(c.registry, SLICE("a"), SLICE("x"), SLICE(""));
+    c.pools[1] = registry_pool(c.registry, SLICE("a"), SLICE("y"), SLICE(""));
+    c.pools[2] = registry_pool(c.registry, SLICE("b"), SLICE("x"), SLICE(""));
     for (int i = 0; i < THREADS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, jostle, &c), 0);
     for (int i = 0; i < THREADS; i++)
@@ -108,13 +108,13 @@ static void
 each_limit_says_that_it_is_the_one(void **state)
 {
     struct registry *r = registry();
-    struct pool_shared *ax = registry_pool(r, SLICE("a"), SLICE("x")),
-                       *ay = registry_pool(r, SLICE("a"), SLICE("y")),
-                       *bx = registry_pool(r, SLICE("b"), SLICE("x"));
+    struct pool_shared *ax = registry_pool(r, SLICE("a"), SLICE("x"), SLICE("")),
+                       *ay = registry_pool(r, SLICE("a"), SLICE("y"), SLICE("")),
+                       *bx = registry_pool(r, SLICE("b"), SLICE("x"), SLICE(""));
     struct pool_limits none = { 0 }, one = { .pool = 1 }, database = { .database = 1 }, user = { .user = 1 };
 
     (void)state;
-    assert_ptr_equal(registry_pool(r, SLICE("a"), SLICE("x")), ax);
+    assert_ptr_equal(registry_pool(r, SLICE("a"), SLICE("x"), SLICE("")), ax);
     registry_pool_drop(ax);
     assert_int_equal(pool_reserve(ax, &one), POOL_ROOM);
     assert_int_equal(pool_reserve(ax, &one), POOL_FULL);
@@ -140,9 +140,9 @@ static void
 pools_with_similar_names_are_apart(void **state)
 {
     struct registry *r = registry();
-    struct pool_shared *a = registry_pool(r, SLICE("ab"), SLICE("c")),
-                       *b = registry_pool(r, SLICE("a"), SLICE("bc")),
-                       *c = registry_pool(r, SLICE("AB"), SLICE("c"));
+    struct pool_shared *a = registry_pool(r, SLICE("ab"), SLICE("c"), SLICE("")),
+                       *b = registry_pool(r, SLICE("a"), SLICE("bc"), SLICE("")),
+                       *c = registry_pool(r, SLICE("AB"), SLICE("c"), SLICE(""));
 
     (void)state;
     assert_ptr_not_equal(a, b);
@@ -289,7 +289,7 @@ static void
 the_last_fault_is_kept_for_whoever_asks(void **state)
 {
     struct registry *r = registry();
-    struct pool_shared *p = registry_pool(r, SLICE("a"), SLICE("x"));
+    struct pool_shared *p = registry_pool(r, SLICE("a"), SLICE("x"), SLICE(""));
     struct fault why, got;
 
     (void)state;

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: ISC */
+/* A catalog for each database that is a cluster: loaded from its primary, again from time to time, and given
+ * to every hall. On the control thread. */
+#include "base/log.h"
+#include "catalog/catalog.h"
+#include "nodes_private.h"
+
+#define AGAIN_US   (10 * CLOCK_S) /* how old a catalog may become */
+#define AT_ONCE_US 0
+#define FAILED_US  (5 * CLOCK_S)
+
+struct catalog_job {
+    struct catalog_job *next;
+    struct app *app;
+    char *database;
+    uint64_t reign; /* that it was loaded under */
+    struct catalog_loader *loader;
+    struct catalog *under_way; /* on its way to the halls */
+    struct timer again;
+    struct visit visit;
+};
+
+static void
+at_hall(struct worker *w, struct visit *v)
+{
+    struct catalog_job *j = container_of(v, struct catalog_job, visit);
+
+    hall_set_catalog(hall_of(w), j->database, catalog_hold(j->under_way));
+}
+
+static void
+given(struct worker *w, struct visit *v)
+{
+    struct catalog_job *j = container_of(v, struct catalog_job, visit);
+
+    (void)w;
+    catalog_drop(j->under_way);
+    j->under_way = NULL;
+}
+
+static void
+on_loaded(void *owner, struct catalog *c, const struct fault *why)
+{
+    struct catalog_job *j = owner;
+    struct app *a = j->app;
+
+    j->loader = NULL;
+    timer_start(&a->control, &j->again, c == NULL ? FAILED_US : AGAIN_US);
+    if (c == NULL) {
+        log_warning("database=%s its catalog could not be read, so only plain reads go to replicas: %s",
+                    j->database, why->message);
+        return;
+    }
+    if (j->under_way != NULL) { /* the halls are slow: they get the next one */
+        catalog_drop(c);
+        return;
+    }
+    j->under_way = c;
+    j->visit = (struct visit){
+        .from = &a->control, .workers = a->workers, .n = a->n_halls, .at_each = at_hall, .home = given
+    };
+    visit_start(&j->visit);
+}
+
+static const struct node *
+primary_of(const struct topology *t, const struct conf_cluster *c, uint64_t *reign)
+{
+    const struct cluster *seen = t == NULL ? NULL : topology_find(t, slice_str(c->name));
+
+    if (seen == NULL || seen->primary < 0)
+        return NULL;
+    *reign = seen->reign;
+    return &seen->nodes[seen->primary];
+}
+
+static void
+load(struct catalog_job *j)
+{
+    const struct conf *conf = j->app->loaded.setup.conf;
+    const struct conf_database *d = conf_find_database(conf, slice_str(j->database));
+    const struct conf_cluster *c = d == NULL ? NULL : conf_cluster_of(conf, d);
+    const struct node *n = c == NULL ? NULL : primary_of(j->app->topology, c, &j->reign);
+    struct catalog_target target;
+    const char *user;
+    char *password;
+
+    if (n == NULL && d != NULL && j->loader == NULL) /* wait for a primary */
+        timer_start(&j->app->control, &j->again, FAILED_US);
+    if (n == NULL || j->loader != NULL)
+        return;
+    user = c->monitor_user[0] != '\0' ? c->monitor_user : conf->general.auth_user;
+    password = c->monitor_password[0] != '\0' ? mem_strdup(c->monitor_password)
+                                              : nodes_password(j->app, slice_str(user));
+    target = (struct catalog_target){
+        .host = n->host,
+        .port = n->port,
+        .database = d->dbname[0] != '\0' ? d->dbname : j->database,
+        .user = user,
+        .password = password == NULL ? "" : password,
+        .sslmode = setup_sslmode(conf->general.server_tls_sslmode),
+        .ca_file = conf->general.server_tls_ca_file,
+    };
+    j->loader = catalog_load(&j->app->control, &target, on_loaded, j);
+    if (password != NULL)
+        mem_wipe(password, strlen(password));
+    mem_free(password);
+}
+
+static void
+on_again(struct timer *t)
+{
+    load(container_of(t, struct catalog_job, again));
+}
+
+static struct catalog_job *
+job_of(struct app *a, const char *database)
+{
+    struct catalog_job *j;
+
+    for (j = a->catalogs; j != NULL; j = j->next)
+        if (strcmp(j->database, database) == 0)
+            return j;
+    j = mem_new(struct catalog_job);
+    j->app = a;
+    j->database = mem_strdup(database);
+    timer_init(&j->again, on_again);
+    j->next = a->catalogs;
+    a->catalogs = j;
+    return j;
+}
+
+/* ---- wanted by a hall: the database of a line for all others ---- */
+
+struct wanted {
+    struct mail mail;
+    char *database;
+};
+
+static void
+on_wanted(struct worker *w, struct mail *m)
+{
+    struct wanted *wanted = container_of(m, struct wanted, mail);
+    struct app *a = app_of_control(w);
+    struct catalog_job *j = job_of(a, wanted->database);
+
+    if (j->loader == NULL && !timer_is_started(&j->again))
+        timer_start(&a->control, &j->again, 0);
+    mem_free(wanted->database);
+    mem_free(wanted);
+}
+
+void
+catalogs_want(struct hall *h, const char *database)
+{
+    struct wanted *wanted = mem_new(struct wanted);
+
+    wanted->database = mem_strdup(database);
+    wanted->mail.deliver = on_wanted;
+    mail_post(h->control, &wanted->mail);
+}
+
+void
+catalogs_look(struct app *a)
+{
+    const struct conf *conf = a->loaded.setup.conf;
+
+    for (size_t i = 0; i < conf->n_databases; i++) {
+        const struct conf_database *d = &conf->databases[i];
+        const struct conf_cluster *c = conf_cluster_of(conf, d);
+        struct catalog_job *j;
+        uint64_t reign = 0;
+
+        if (c == NULL || strcmp(d->name, "*") == 0 || primary_of(a->topology, c, &reign) == NULL)
+            continue;
+        j = job_of(a, d->name);
+        if (j->reign == reign || j->loader != NULL)
+            continue;
+        j->reign = reign;
+        timer_start(&a->control, &j->again, AT_ONCE_US);
+    }
+}
+
+void
+catalogs_done(struct app *a)
+{
+    while (a->catalogs != NULL) {
+        struct catalog_job *j = a->catalogs;
+
+        a->catalogs = j->next;
+        timer_stop(&a->control, &j->again);
+        catalog_load_cancel(j->loader);
+        catalog_drop(j->under_way);
+        mem_free(j->database);
+        mem_free(j);
+    }
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: ISC */
+/* Looking ahead in the extended protocol: is what the client sent up to its Sync a read? */
+#include "choose_private.h"
+
+struct batch {
+    bool reads;                  /* every statement so far */
+    bool writes;                 /* one that may */
+    bool executes;               /* Parse alone does neither */
+    bool binds;                  /* a portal, which a later batch of the transaction may run */
+    bool begins, begins_reading; /* BEGIN is among them */
+    unsigned n;
+    struct slice parsed; /* the name that the last Parse in it gave */
+    bool has_parsed;
+    uint64_t digest;
+};
+
+static void
+add(const struct session *s, struct batch *b, const struct facts *f)
+{
+    if (f->class == CLASS_BEGIN) {
+        b->begins = true;
+        b->begins_reading = f->begin == BEGIN_READ_ONLY && !f->serializable;
+        return;
+    }
+    if (f->class == CLASS_END || f->class == CLASS_EMPTY)
+        return;
+    b->writes = b->writes || (!choose_is_neutral(f) && !choose_is_read(s, f));
+    b->reads = b->reads && choose_is_read(s, f);
+    b->digest = f->digest[0];
+    b->n++;
+}
+
+static void
+add_parse(struct session *s, struct batch *b, struct slice body)
+{
+    struct wire_cursor c = wire_cursor(body);
+    const struct facts *f;
+    struct slice sql;
+
+    b->parsed = wire_get_string(&c);
+    sql = wire_get_string(&c);
+    b->has_parsed = true;
+    if (c.bad || sql.len > (size_t)s->hall->setup.conf->general.max_statement_size) {
+        b->reads = false;
+        b->writes = true;
+        return;
+    }
+    f = take_facts(s, sql);
+    choose_hints(s, f, sql);
+    add(s, b, f);
+    facts_drop(f);
+}
+
+static void
+add_bind(struct session *s, struct batch *b, struct slice body)
+{
+    struct wire_cursor c = wire_cursor(body);
+    const struct statement *st;
+    struct slice name;
+
+    wire_get_string(&c);
+    name = wire_get_string(&c);
+    if (!c.bad && b->has_parsed && slice_equal(name, b->parsed))
+        return; /* judged with its Parse */
+    st = c.bad ? NULL : name.len == 0 ? s->unnamed : prepared_names_find(s, name);
+    if (st == NULL) {
+        b->reads = false;
+        b->writes = true;
+    } else {
+        choose_hints(s, st->facts, statement_sql(st));
+        add(s, b, st->facts);
+    }
+}
+
+/* False: not all of it is here, or something that is no part of a batch. */
+static bool
+look(struct session *s, struct batch *b, struct slice ahead)
+{
+    struct wire_frame f;
+
+    while (ahead.len > 0 && wire_frame_read(ahead.data, ahead.len, INT32_MAX, &f) == WIRE_MESSAGE &&
+           f.len <= ahead.len) {
+        struct slice body = slice_tail(slice_head(ahead, f.len), WIRE_HEADER);
+
+        switch (f.type) {
+        case 'S':
+            return true;
+        case 'P':
+            add_parse(s, b, body);
+            break;
+        case 'B':
+            b->binds = true;
+            add_bind(s, b, body);
+            break;
+        case 'E':
+            b->executes = true;
+            break;
+        case 'D':
+        case 'C':
+        case 'H':
+            break;
+        default:
+            return false;
+        }
+        ahead = slice_tail(ahead, f.len);
+    }
+    return false;
+}
+
+void
+choose_batch(struct session *s, struct slice ahead)
+{
+    struct routing *r = s->routing;
+    struct batch b = { .reads = true };
+    bool whole;
+
+    if (s->server != NULL && s->extended != EXTENDED_CLEAN)
+        return; /* in the middle of one */
+    choose_no_rule(s);
+    r->has_hints = false;
+    whole = look(s, &b, ahead);
+    b.reads = b.reads || (whole && !b.executes);
+    r->is_read = whole && b.reads && b.n > 0 && !b.begins;
+    r->is_doubt = !r->is_read;
+    r->begins = b.begins;
+    r->read_only = whole && b.begins_reading && b.reads;
+    r->digest = b.digest;
+    if (!whole || (b.writes && (b.executes || b.binds)))
+        r->wrote = true;
+}

@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: ISC */
+/* Which node a request goes to (DESIGN section 6): what route wants to know is put
+ * together here, and its answer becomes the pool to borrow from. */
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/random.h"
+#include "choose_private.h"
+#include "route/hint.h"
+#include "topo/watch.h"
+
+/* ---- what the request is ---- */
+
+/* It neither reads nor writes: BEGIN, COMMIT, SET, RESET. */
+bool
+choose_is_neutral(const struct facts *f)
+{
+    if (f == NULL || !f->analysed)
+        return false;
+    if (f->class == CLASS_BEGIN || f->class == CLASS_END || f->class == CLASS_EMPTY)
+        return true;
+    for (unsigned i = 0; i < f->n_effects; i++)
+        if (f->effects[i].kind != EFFECT_SET && f->effects[i].kind != EFFECT_RESET)
+            return false;
+    return f->n_statements == 1 && f->n_effects == 1;
+}
+
+/* True: the request has a rule. */
+static bool
+find_rule(struct session *s, const struct facts *f, struct slice sql)
+{
+    struct routing *r = s->routing;
+    int rule;
+
+    choose_settings(s);
+    rule = rules_find(s->hall->rules, &r->rules, f, sql);
+    if (r->rule == RULE_NONE || (rule != RULE_NONE && rule < r->rule))
+        r->rule = rule;
+    return r->rule != RULE_NONE;
+}
+
+void
+choose_no_rule(struct session *s)
+{
+    s->routing->rule = RULE_NONE;
+    s->routing->rule_counted = false;
+}
+
+void
+choose_count_rule(struct session *s)
+{
+    struct routing *r = s->routing;
+
+    if (r->rule != RULE_NONE && !r->rule_counted)
+        rules_count(s->hall->rules, r->rule);
+    r->rule_counted = true;
+}
+
+/* The hints of a request with a rule say nothing of its own about where to. */
+static bool
+hints_leave_route(const struct session *s)
+{
+    const struct routing *r = s->routing;
+    struct route_wishes w = r->wishes;
+
+    rules_apply(s->hall->rules, r->rule, r->own, &w);
+    return w.wish == r->hinted.wish && strcmp(w.node, r->hinted.node) == 0;
+}
+
+void
+choose_hints(struct session *s, const struct facts *f, struct slice sql)
+{
+    struct routing *r = s->routing;
+    struct fault warning;
+    bool rule = find_rule(s, f, sql), hints;
+
+    r->hinted = r->wishes;
+    r->ruled = rule && rules_apply(s->hall->rules, r->rule, r->own, &r->hinted);
+    hints = s->hall->setup.conf->general.allow_hints && hint_apply(sql, &r->hinted, &warning);
+    r->ruled = r->ruled && (!hints || hints_leave_route(s));
+    r->has_hints = hints || rule;
+    if (hints && warning.sqlstate[0] != '\0' && !r->warned)
+        session_say(s, WIRE_WARNING, &warning);
+    r->warned = hints;
+}
+
+void
+choose_request(struct session *s, const struct facts *f, struct slice sql)
+{
+    struct routing *r = s->routing;
+
+    r->is_read = f != NULL && choose_is_read(s, f);
+    r->is_doubt = !r->is_read && f != NULL && (f->reads_by_grammar || choose_is_neutral(f));
+    r->begins = f != NULL && f->class == CLASS_BEGIN;
+    r->read_only = r->begins && f->begin == BEGIN_READ_ONLY && !f->serializable;
+    r->digest = f == NULL ? 0 : f->digest[0];
+    choose_no_rule(s);
+    choose_hints(s, f, sql);
+    if (!r->is_read && !choose_is_neutral(f))
+        r->wrote = true;
+}
+
+bool
+choose_is_primary(const struct session *s, const struct cluster *c)
+{
+    return c != NULL && c->primary >= 0 && s->pool->node != NULL &&
+           strcmp(c->nodes[c->primary].name, s->pool->node) == 0;
+}
+
+/* A read that follows others on a replica may stay there, unless it wants to see more than they did. */
+static bool
+reads_on(const struct session *s, const struct cluster *c)
+{
+    const struct routing *r = s->routing;
+    int consistency = r->wishes.consistency >= 0 ? r->wishes.consistency : c == NULL ? -1 : (int)c->consistency;
+
+    return r->is_read && !r->has_hints && consistency != CLUSTER_GLOBAL;
+}
+
+/* More of a pipeline for a primary that is to get nothing new. */
+static bool
+must_leave(const struct session *s)
+{
+    const struct cluster *c = s->hall->leaving && !pending_is_empty(s) ? choose_cluster(s) : NULL;
+
+    return c != NULL && c->switching && strcmp(c->nodes[c->primary].name, s->pool->node) == 0;
+}
+
+/* Whatever the decision chose for the request fits: else it would be made again and again. */
+static bool
+fits(const struct session *s)
+{
+    const struct routing *r = s->routing;
+    const struct route_wishes *w = r->has_hints ? &r->hinted : &r->wishes;
+    const struct cluster *c;
+
+    if (pending_is_empty(s)) /* it was lent for this request */
+        return true;
+    if (s->server->status != 'I' || s->extended == EXTENDED_BATCH || session_is_pinned(s) ||
+        s->pool->conf.mode == CONF_POOL_SESSION || s->state != SESSION_LINKED)
+        return true;
+    if (must_leave(s))
+        return false;
+    c = choose_cluster(s);
+    if (r->only_primary || w->wish == ROUTE_PRIMARY)
+        return choose_is_primary(s, c);
+    if (w->wish == ROUTE_NODE)
+        return strcmp(w->node, s->pool->node) == 0;
+    if (w->wish == ROUTE_REPLICA)
+        return !choose_is_primary(s, c);
+    return reads_on(s, c) || r->read_only || (r->begins && choose_default_read_only(s)) ||
+           choose_is_primary(s, c);
+}
+
+bool
+choose_stays(struct session *s)
+{
+    if (session_is_pinned(s))
+        s->routing->reason = ROUTE_BECAUSE_PINNED;
+    if (s->routing->lent) {
+        s->routing->lent = false;
+        return true;
+    }
+    return fits(s);
+}
+
+/* The answer to a write was read just now: a sample that is sent later has seen it. */
+static void
+note_write(struct session *s)
+{
+    int64_t now = clock_now_us(), last;
+
+    s->routing->token.unresolved_us = now;
+    if (s->hall->last_write == NULL)
+        return;
+    last = atomic_load(s->hall->last_write);
+    while (last < now && !atomic_compare_exchange_weak(s->hall->last_write, &last, now))
+        ; /* it never falls: another worker's write may be the later one */
+}
+
+void
+choose_ended(struct session *s)
+{
+    struct routing *r = s->routing;
+
+    if (r->wrote)
+        note_write(s);
+    r->wrote = r->wrote && !pending_is_empty(s); /* what follows in the pipeline may be the write */
+    r->only_primary = r->warned = r->again = r->lent = false;
+    r->n_told = r->n_skip = 0;
+    r->avoid = NULL;
+    r->held_us = r->behind_us = r->failed_us = 0;
+}
+
+/* ---- the decision ---- */
+
+static void
+ask(struct session *s, const struct cluster *c, unsigned *busy, struct route_question *q)
+{
+    struct routing *r = s->routing;
+    bool keeps = s->pool->conf.mode == CONF_POOL_SESSION; /* the node is for whatever the session will do */
+
+    choose_settings(s);
+    route_token_resolve(&r->token, c);
+    for (unsigned i = 0; i < choose_n_nodes(c); i++) {
+        const struct pool *p = r->siblings->at[i];
+
+        busy[i] = p == NULL ? 0 : p->n_used + p->n_waiters;
+    }
+    *q = (struct route_question){
+        .is_read = r->is_read && !keeps,
+        .is_doubt = r->is_doubt || keeps,
+        .in_transaction = r->begins || keeps,
+        .read_only = !keeps && (r->read_only || (r->begins && choose_default_read_only(s))),
+        .token = r->token,
+        .client_hash = r->hash,
+        .random = (uint32_t)random_u64(),
+        .busy = busy,
+        .turn = &r->siblings->turn,
+        .now_us = session_now(s),
+    };
+    wishes_ask(r->has_hints ? &r->hinted : &r->wishes, q);
+    if (r->only_primary)
+        q->wish = ROUTE_PRIMARY;
+    if (s->hall->last_write != NULL)
+        q->global_unresolved_us = atomic_load(s->hall->last_write);
+    if (s->state == SESSION_WELCOME) { /* its settings are to be judged: any node can */
+        q->is_read = true;
+        q->wish = q->wish == ROUTE_REPLICA                      ? ROUTE_REPLICA
+                  : keeps || (c->primary >= 0 && !c->switching) ? ROUTE_PRIMARY
+                                                                : ROUTE_PREFER_REPLICA;
+        q->token = (struct route_token){ 0 };
+        q->consistency = CLUSTER_EVENTUAL;
+    }
+}
+
+/* What C looks like without the node that has just failed this request. */
+static void
+without(struct cluster *to, struct node *nodes, const struct cluster *c, const char *node)
+{
+    *to = *c;
+    to->n_nodes = choose_n_nodes(c);
+    to->nodes = nodes;
+    for (unsigned i = 0; i < to->n_nodes; i++) {
+        nodes[i] = c->nodes[i];
+        if (strcmp(nodes[i].name, node) != 0)
+            continue;
+        nodes[i].state = NODE_DOWN;
+        if (c->primary == (int)i)
+            to->primary = -1;
+    }
+}
+
+static void
+decide(struct session *s, const struct cluster *c, struct route_answer *a)
+{
+    struct routing *r = s->routing;
+    struct node nodes[MOST_NODES];
+    struct cluster rest;
+    unsigned busy[MOST_NODES];
+    struct route_question q;
+
+    ask(s, c, busy, &q);
+    if (r->avoid != NULL && r->avoid->node != NULL) {
+        without(&rest, nodes, c, r->avoid->node);
+        c = &rest;
+    }
+    route_decide(c, &q, a);
+}
+
+static void
+count_route(struct hall *h, enum route_reason reason)
+{
+    if (h->routes == NULL)
+        h->routes = mem_zalloc(ROUTE_N_REASONS * sizeof(*h->routes));
+    h->routes[reason]++;
+}
+
+/* A replica may hold what the session has seen before replica_wait is over. */
+static bool
+waits_for_replay(struct session *s, const struct cluster *c, const struct route_answer *a)
+{
+    struct routing *r = s->routing;
+
+    if ((!a->wait_for_replay && !a->wait_for_sample) || c->replica_wait_us == 0)
+        return false;
+    if (r->behind_us == 0)
+        r->behind_us = session_now(s);
+    return session_now(s) - r->behind_us < c->replica_wait_us;
+}
+
+/* Why it goes there: who wished it is not always the session. */
+static enum route_reason
+reason_of(const struct routing *r, const struct route_answer *a)
+{
+    if (r->only_primary)
+        return ROUTE_BECAUSE_RETRY;
+    switch (a->reason) {
+    case ROUTE_BECAUSE_ASKED_PRIMARY:
+    case ROUTE_BECAUSE_ASKED_REPLICA:
+    case ROUTE_BECAUSE_PREFERRED:
+    case ROUTE_BECAUSE_ASKED_NODE:
+        return r->has_hints && r->ruled ? ROUTE_BECAUSE_RULE : a->reason;
+    default:
+        return a->reason;
+    }
+}
+
+/* A reload made the database one with a single server; NULL: it did not. */
+static struct pool *
+single_pool(struct session *s)
+{
+    struct pool_wanted want = { .name = slice_str(s->database),
+                                .user = slice_str(s->user),
+                                .credential = s->credential };
+
+    want.database = conf_find_database(s->hall->setup.conf, want.name);
+    if (want.database == NULL || conf_cluster_of(s->hall->setup.conf, want.database) != NULL)
+        return NULL;
+    return pools_find(&s->hall->pools, &want);
+}
+
+bool
+choose_pool(struct session *s)
+{
+    struct routing *r = s->routing;
+    const struct cluster *c = choose_cluster(s);
+    struct pool *p = c == NULL ? single_pool(s) : NULL;
+    struct route_answer a = { .node = -1, .reason = ROUTE_BECAUSE_SINGLE };
+
+    r->refusal = NULL;
+    if (c != NULL)
+        decide(s, c, &a);
+    if (c != NULL && s->hall->watch != NULL && (a.wait_for_sample || a.wait_for_replay))
+        watch_sample(s->hall->watch, c->name);
+    if (a.node >= 0 && !waits_for_replay(s, c, &a))
+        p = choose_pool_of(s, c, (unsigned)a.node);
+    if (p == NULL) {
+        r->reason = a.reason;
+        r->refusal = a.node < 0 ? a.refusal : NULL;
+        r->sqlstate = a.sqlstate;
+        if (r->refusal == NULL || s->state == SESSION_WELCOME)
+            choose_hold(s);
+        return false;
+    }
+    choose_use_pool(s, p);
+    count_route(s->hall, a.reason);
+    r->last = p;
+    r->reason = reason_of(r, &a);
+    r->held_us = r->behind_us = 0;
+    if (c != NULL && c->nodes[a.node].role == NODE_REPLICA && s->state != SESSION_WELCOME)
+        route_token_saw(&r->token, &c->nodes[a.node]);
+    return true;
+}
+
+bool
+choose_refusal(struct session *s, struct fault *why)
+{
+    struct routing *r = s->routing;
+
+    if (r->refusal == NULL)
+        return false;
+    if (strcmp(r->sqlstate, "57P03") == 0) {
+        choose_no_node(s, why);
+    } else {
+        fault_set(why, r->sqlstate, "%s", r->refusal);
+        fault_hint(why, "Its route is replica: see pgweir.route, and route of the database.");
+    }
+    r->refusal = NULL;
+    r->held_us = r->behind_us = r->failed_us = 0;
+    return true;
+}
+
+/* The node that S was sent to failed it: not there again before more is known. */
+void
+choose_avoid(struct session *s)
+{
+    s->routing->avoid = s->pool;
+    s->routing->avoided = s->hall->topology == NULL ? 0 : s->hall->topology->version;
+}
+
+/* The connection to the node that was chosen could not be made, or broke. False: it stays in the pool's queue.
+ */
+bool
+choose_another(struct session *s)
+{
+    if (s->pool->n_idle + s->pool->n_used > 0) /* others of the pool live: one of them will do */
+        return false;
+    if (s->routing->failed_us == 0)
+        s->routing->failed_us = session_now(s);
+    choose_avoid(s);
+    return true;
+}
+
+/* ---- for those who show it ---- */
+
+void
+choose_resolve(struct session *s)
+{
+    const struct cluster *c = choose_cluster(s);
+
+    if (c != NULL)
+        route_token_resolve(&s->routing->token, c);
+    if (c != NULL && s->routing->token.unresolved_us > 0 && s->hall->watch != NULL)
+        watch_sample(s->hall->watch, c->name);
+}
+
+void
+choose_explain(struct session *s, const struct facts *f, struct slice sql, struct explained *out)
+{
+    struct routing now = *s->routing;
+    const struct cluster *c = choose_cluster(s);
+    struct route_answer a = { .node = -1, .reason = ROUTE_BECAUSE_NO_NODE };
+
+    choose_request(s, f, sql);
+    if (c != NULL)
+        decide(s, c, &a);
+    out->node = a.node < 0 ? "" : c->nodes[a.node].name;
+    out->rule = s->routing->rule == RULE_NONE ? "" : rules_name(s->hall->rules, s->routing->rule);
+    out->reason = reason_of(s->routing, &a);
+    now.siblings->turn = s->routing->siblings->turn;
+    now.wishes_of = s->routing->wishes_of;
+    now.wishes = s->routing->wishes;
+    now.token = s->routing->token; /* a sample may have resolved it */
+    now.in_held = s->routing->in_held;
+    now.rules = s->routing->rules;
+    now.own = s->routing->own;
+    *s->routing = now;
+}
+
+int64_t
+choose_patience(const struct session *s)
+{
+    const struct cluster *c = choose_cluster(s);
+
+    if (c == NULL)
+        return s->pool->conf.query_wait_us;
+    return c->failover_wait_us > 0 ? c->failover_wait_us : 1; /* 0 would be without a limit */
+}
+
+void
+choose_no_node(const struct session *s, struct fault *why)
+{
+    const struct cluster *c = choose_cluster(s);
+    struct text t = { 0 };
+
+    fault_set(why, "57P03", "no server is available for database \"%.63s\"", s->database);
+    for (unsigned i = 0; c != NULL && i < choose_n_nodes(c); i++) {
+        const struct node *n = &c->nodes[i];
+
+        text_printf(&t, "%s%s (%s) is %s%s%s", i > 0 ? "; " : "", n->name, node_role_name(n->role),
+                    node_state_name(n->state), n->reason[0] != '\0' ? ": " : "", n->reason);
+    }
+    fault_detail(why, "%s.", c == NULL ? "Its nodes are not known yet" : text_str(&t));
+    fault_hint(why, "See SHOW NODES on the console.");
+    text_done(&t);
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: ISC */
+/* Where the requests of a session go whose database is a cluster of nodes; other sessions have no routing, and
+ * most of these must not be called for them. On the session's thread. */
+#ifndef SESSION_CHOOSE_PRIVATE_H
+#define SESSION_CHOOSE_PRIVATE_H
+
+#include "catalog/catalog.h"
+#include "route/wish.h"
+#include "session/rules.h"
+#include "session_private.h"
+
+#define MOST_NODES 32 /* of a cluster that are used */
+
+/* The pools of one (database, user), one for each node, on this worker; made when first used. */
+struct siblings {
+    struct siblings *next;
+    char *database, *user;
+    struct pool *at[MOST_NODES];
+    unsigned turn; /* round robin */
+};
+
+struct routing {
+    struct session *session;
+    struct siblings *siblings;
+    struct route_token token;
+    struct route_wishes wishes;
+    struct params *wishes_of; /* the settings they were read from; held, or NULL */
+    struct ring in_held;
+    int64_t held_us;          /* since when this request finds no node; 0: it does */
+    int64_t failed_us;        /* since when servers could not be had for it; 0: none failed */
+    int64_t behind_us;        /* since when it waits for a replica to catch up; 0: it does not */
+    const struct pool *last;  /* that served it, and why */
+    const struct pool *avoid; /* failed under this request */
+    uint64_t avoided;         /* the version of the topology then */
+    enum route_reason reason;
+    struct route_wishes hinted; /* the wishes for this request, when a rule or a hint has some */
+    struct rule_set rules;      /* those that fit the session */
+    unsigned own;               /* set of enum rule_own: what it has set itself */
+    int rule;                   /* that this request matches, or RULE_NONE */
+    bool rule_counted;
+    bool ruled;        /* the rule says where to */
+    bool is_read;      /* the request is surely a read */
+    bool is_doubt;     /* it may be one */
+    bool read_only;    /* it begins a READ ONLY block */
+    bool wrote;        /* the transaction may have written */
+    bool only_primary; /* a replica refused this request as a write, or broke it off */
+    bool begins;       /* the request is BEGIN */
+    bool has_hints;    /* hinted is what counts */
+    uint32_t hash;     /* of the client address */
+    const char *refusal, *sqlstate;
+    bool warned;             /* of a bad hint in this request */
+    bool lent;               /* the server came just now, for the request that waited for it */
+    bool again;              /* a replica refused it: send it once more when the replica is ready */
+    uint16_t n_told, n_skip; /* replies without data that the client has of it; those it must not get twice */
+    uint64_t digest;         /* of its statement */
+};
+
+/* At login: give S a pool, and a routing when D is a cluster (true). */
+bool choose_begin(struct session *s, const struct conf_database *d);
+void choose_done(struct session *s); /* fine without a routing */
+/* Read pgweir.* from the session's settings again when they changed. */
+void choose_settings(struct session *s);
+/* The next request has these facts (NULL: nothing is known of it) and hints. */
+void choose_request(struct session *s, const struct facts *f, struct slice sql);
+/* It neither reads nor writes. */
+bool choose_is_neutral(const struct facts *f);
+/* The rule that SQL matches, and its hints; a request of several statements has its first rule of any. */
+void choose_hints(struct session *s, const struct facts *f, struct slice sql);
+void choose_no_rule(struct session *s);    /* the next request begins */
+void choose_count_rule(struct session *s); /* the request was taken */
+/* The configuration changed. */
+void choose_configure(struct hall *h);
+/* The server that S has is good for the request; false: it must be given back first. */
+bool choose_stays(struct session *s);
+/* Set the pool to borrow from. False: S is held until the topology changes. */
+bool choose_pool(struct session *s);
+/* A server of the chosen node could not be had. True: choose again, without that node. */
+bool choose_another(struct session *s);
+void choose_avoid(struct session *s);
+void choose_hold(struct session *s);
+void choose_unhold(struct session *s); /* fine when it is not held, and without a routing */
+/* The client was told that its transaction is over. */
+void choose_ended(struct session *s);
+/* The token with what is known by now; a sample is asked for when that is not enough. */
+void choose_resolve(struct session *s);
+/* What link_need() found no use waiting for: the fault that the request gets; false: it waits. */
+bool choose_refusal(struct session *s, struct fault *why);
+/* 57P03 with what is wrong with each node. */
+void choose_no_node(const struct session *s, struct fault *why);
+
+/* leave.c: the topology is a new one; who waits for a server of a primary that leaves is held instead. */
+void leave_see(struct hall *h);
+
+struct watch;
+void choose_open(struct hall *h, struct watch *w);
+void choose_close(struct hall *h);
+/* Look at every held request again. */
+void choose_again(struct hall *h);
+const struct route_wishes *choose_wishes(struct session *s); /* of any session */
+/* False with WHY: F sets something of pgweir.* to what it cannot be. */
+bool choose_may_set(const struct facts *f, struct fault *why);
+/* show.c: the whole answer, without ReadyForQuery, to a SHOW that pgweir answers itself, or to EXPLAIN
+ * (PGWEIR); false: it is neither. */
+bool show_answer(struct session *s, const struct facts *f, struct text *t);
+bool explain_answer(struct session *s, struct slice sql, struct text *t);
+/* Where a statement would go to now. */
+struct explained {
+    const char *node; /* "": to none */
+    const char *rule; /* that it matches, or "" */
+    enum route_reason reason;
+};
+void choose_explain(struct session *s, const struct facts *f, struct slice sql, struct explained *out);
+bool choose_default_read_only(const struct session *s);
+void choose_forget_siblings(struct hall *h);
+void hall_forget_catalogs(struct hall *h);
+/* The first message of an extended batch: AHEAD starts with it. The whole batch goes to one node, so it is a
+ * read only when all of it is here and every statement in it is one. */
+void choose_batch(struct session *s, struct slice ahead);
+/* A replica answered the request with E before any row. True: it is sent once more, to the primary. */
+bool choose_refused(struct session *s, const struct wire_error *e);
+/* A reload may have made the databases of sessions clusters, or given them another route. */
+void choose_reload(struct hall *h);
+/* The cluster of its database as it is now; NULL: not known, or none. */
+const struct cluster *choose_cluster(const struct session *s);
+/* The pool of S is that of C's primary; C may be NULL. */
+bool choose_is_primary(const struct session *s, const struct cluster *c);
+/* How long a request of S is held at most, in microseconds. */
+int64_t choose_patience(const struct session *s);
+/* NULL: not known, but asked for. */
+const struct catalog *hall_catalog(struct hall *h, const char *database);
+/* Is a statement with these facts surely a read for the session's database? */
+bool choose_is_read(const struct session *s, const struct facts *f);
+/* The same; BECAUSE is the name that decided, or empty. */
+bool choose_judge(const struct session *s, const struct facts *f, struct slice *because);
+
+/* siblings.c: the pool of node I of C (NULL: the configuration does not name it any more); let S have pool P;
+ * how many nodes of C are used. */
+struct pool *choose_pool_of(struct session *s, const struct cluster *c, unsigned i);
+void choose_use_pool(struct session *s, struct pool *p);
+unsigned choose_n_nodes(const struct cluster *c);
+
+#endif

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: ISC */
+/* What is a read, and what turned out to be none: a replica refused it. Such a request is sent once more, to
+ * the primary, when the client cannot tell. */
+#include "base/mem.h"
+#include "choose_private.h"
+
+#define REFUSED 1024 /* a power of two */
+
+static bool
+was_refused(const struct hall *h, const struct facts *f)
+{
+    return h->refused != NULL && h->refused[f->digest[0] & (REFUSED - 1)] == f->digest[0];
+}
+
+bool
+choose_judge(const struct session *s, const struct facts *f, struct slice *because)
+{
+    return f->reads_by_grammar && !was_refused(s->hall, f) &&
+           catalog_judge(hall_catalog(s->hall, s->database), f, because) == CATALOG_READ;
+}
+
+bool
+choose_is_read(const struct session *s, const struct facts *f)
+{
+    return choose_judge(s, f, NULL);
+}
+
+static void
+remember_refused(struct hall *h, uint64_t digest)
+{
+    if (h->refused == NULL)
+        h->refused = mem_zalloc(REFUSED * sizeof(*h->refused));
+    h->refused[digest & (REFUSED - 1)] = digest;
+}
+
+static bool
+on_replica(const struct session *s)
+{
+    const struct cluster *c = choose_cluster(s);
+
+    return c != NULL && s->pool->node != NULL && !choose_is_primary(s, c);
+}
+
+static bool
+ends_request(const struct pending_entry *e)
+{
+    return e->kind == PENDING_QUERY || e->kind == PENDING_SYNC || e->kind == PENDING_CALL;
+}
+
+/* The request is here as a whole, and nothing follows it yet: it can be sent again by itself. */
+static bool
+is_alone(const struct session *s)
+{
+    unsigned n = pending_count(s);
+
+    if (n == 0 || s->extended != EXTENDED_CLEAN || s->client_left > 0 || !ends_request(pending_at(s, n - 1)))
+        return false;
+    for (unsigned i = 0; i + 1 < n; i++)
+        if (ends_request(pending_at(s, i)))
+            return false;
+    return true;
+}
+
+/* 25006 and 0A000 (temporary and unlogged tables): it is no read. 40001: a conflict with recovery. */
+bool
+choose_refused(struct session *s, const struct wire_error *e)
+{
+    struct routing *r = s->routing;
+    const struct pending_entry *head = pending_head(s);
+    bool stale = slice_is(e->message, "cached plan must not change result type");
+    bool no_read = slice_is(e->sqlstate, "25006") || slice_is(e->sqlstate, "0A000");
+    bool alone = is_alone(s);
+    uint64_t digest = head->facts != NULL ? head->facts->digest[0] : alone ? r->digest : 0;
+
+    if ((!no_read && !slice_is(e->sqlstate, "40001")) || r->only_primary || !on_replica(s))
+        return false;
+    if (stale)
+        s->server->stale_plans = true;
+    else if (no_read && digest != 0)
+        remember_refused(s->hall, digest);
+    if (!s->retriable || s->rows_flowed || !alone)
+        return false;
+    r->again = r->only_primary = true;
+    return true;
+}
