@@ -73,6 +73,52 @@ def test_check_names_file_line_and_fault(make_weir, line, named):
             assert re.search(r"pgweir\.ini:2\b", err + out)
 
 
+def test_check_connect_asks_each_node_and_finds_one_primary(make_weir, cluster, replica):
+    weir = make_weir(start=False)
+    text = f"""[pgweir]
+auth_type = trust
+server_tls_sslmode = disable
+[databases]
+one = host=127.0.0.1 port={cluster.port} dbname=app user=app
+app = host=127.0.0.1,127.0.0.1 port={cluster.port},{replica.port} user=app
+"""
+    place.write(weir.ini, text)
+    status, out, err = run("--check", "--connect", weir.ini)
+    assert status == 0, out + err
+    assert re.search(r"database one: good, .*primary", out)
+    assert re.search(r"pgweir\.ini:6: database app: node app-1: good, .*primary", out)
+    assert re.search(r"database app: node app-2: good, .*replica", out)
+    place.write(weir.ini, text + f"lost = cluster=lost dbname=app user=app\n"
+                f"[nodes]\nr1 = cluster=lost host=127.0.0.1 port={replica.port}\n")
+    status, out, _ = run("--check", "--connect", weir.ini)
+    assert status == 3
+    assert re.search(r"pgweir\.ini:7: database lost: no node of cluster lost is the primary", out)
+
+
+def test_a_dumped_configuration_reads_the_same(make_weir):
+    weir = make_weir(start=False)
+    place.write(weir.ini, """[pgweir]
+[databases]
+app = host=a,b,/tmp port=1,2,3 route=replica
+reports = cluster=app dbname=app max_lag=1min
+main = cluster=main user='a b'
+[users]
+batch = pool_size=2
+[nodes]
+pg1 = cluster=main host=h zone=z weight=0
+[clusters]
+app = consistency=eventual balance=hash
+[rules]
+scores = regex="^select .* from ""scores"" where 'x'" max_lag=5 node=app-2
+""")
+    status, first, err = run("--dump-config", weir.ini)
+    assert status == 0, err
+    assert """scores = regex='^select .* from "scores" where ''x''' node='app-2' max_lag='5'""" in first
+    assert "app-3 = cluster='app' host='/tmp' port='3'" in first
+    place.write(weir.ini, first)
+    assert run("--dump-config", weir.ini) == (0, first, "")
+
+
 def test_a_port_in_use_is_1_and_named(make_weir):
     first = make_weir()
     second = make_weir(start=False)

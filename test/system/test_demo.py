@@ -12,10 +12,14 @@ def test_the_demo_runs_is_in_order_and_cleans_up():
     folder = place.new_folder("demo")
     demo = os.path.join(os.path.dirname(__file__), "..", "..", "contrib", "demo")
     env = {**environment(), "PGWEIR": binary(), "DEMO_SECONDS": "1", "TMPDIR": folder}
-    done = subprocess.run([demo, "--once"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=100, env=env,
+    done = subprocess.run([demo, "--once"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=150, env=env,
                           stdin=subprocess.DEVNULL)
     text = done.stdout.decode()
     assert done.returncode == 0, text
-    assert len(re.findall(r"^.* queries, .* TPS, p50 .* p99 .* errors [01]\b.*, servers \d+ .* acknowledged", text, re.M)) == 3, text
+    runs = re.findall(r"^.* queries, .* TPS, p50 .* p99 .* errors [01]\b(.*), stale reads 0 of [1-9].* acknowledged .* lost 0$", text, re.M)
+    shows = [r"servers \d+ ", r"servers \d+ ", r"servers \d+ ", r"reads pg1 .* pg2 .* pg3 ", r"no read on pg3 \d+ ms after the pause, ",
+             r"without a write \d+ ms, without a read \d+ ms, connections lost 0 "]
+    assert len(runs) == len(shows) and all(map(re.search, shows, runs)), text
+    assert "pg1 is back as a replica" in text
     assert os.listdir(folder) == []
     os.rmdir(folder)

@@ -74,6 +74,25 @@ def test_commit_of_a_lost_transaction_is_never_a_success(make_weir, cluster, uni
     cluster.sql(f"DROP TABLE {unique}")
 
 
+def test_a_prepared_commit_of_a_lost_transaction_is_never_a_success(make_weir, cluster, unique):
+    """As drivers send it that prepare everything: no Parse, so that only Bind can refuse it."""
+    cluster.sql(f"CREATE TABLE {unique} (i int); GRANT ALL ON {unique} TO app")
+    weir = make_weir(default_pool_size=1)
+    w = weir.wire()
+    w.send(wire.parse("commit", "COMMIT"), wire.parse("rollback", "ROLLBACK"), wire.sync())
+    w.finish()
+    w.query(f"BEGIN; INSERT INTO {unique} VALUES (1)")
+    cluster.terminate(cluster.pids()[0])
+    w.send(wire.bind("", "commit"), wire.execute(), wire.sync())
+    with pytest.raises(wire.ServerError, match="40001"):
+        w.finish()
+    w.send(wire.bind("", "rollback"), wire.execute(), wire.sync())
+    w.finish()
+    assert w.status == "I"
+    assert cluster.value(f"SELECT count(*) FROM {unique}") == 0
+    cluster.sql(f"DROP TABLE {unique}")
+
+
 def test_a_server_killed_during_an_autocommit_write_leaves_the_outcome_unknown(make_weir, cluster, unique):
     cluster.sql(f"CREATE TABLE {unique} (i int); GRANT ALL ON {unique} TO app")
     w = make_weir(default_pool_size=1).wire()
@@ -224,3 +243,49 @@ def test_too_many_connections_on_the_server_is_lived_with(make_weir, cluster):
         assert results == [[["served"]]] * 15
     finally:
         cluster.sql("ALTER ROLE app CONNECTION LIMIT -1")
+
+
+def test_a_statement_whose_parse_was_lost_can_be_prepared_again(make_weir, cluster):
+    """Its name was never defined, as far as the client knows."""
+    weir = make_weir()
+    w = weir.wire()
+    w.query("CREATE TABLE IF NOT EXISTS lost_parse (i int)")
+    w.query("BEGIN")
+    pid = int(w.value("SELECT pg_backend_pid()"))
+    cluster.terminate(pid)
+    w.send(wire.parse("mine", "INSERT INTO lost_parse VALUES ($1)"), wire.sync())
+    with pytest.raises(wire.ServerError):
+        w.finish()
+    w.query("ROLLBACK")
+    w.send(wire.parse("mine", "INSERT INTO lost_parse VALUES ($1)"), wire.sync())
+    w.finish()
+    w.send(wire.bind("", "mine", [1]), wire.execute(), wire.sync())
+    w.finish()
+
+
+def test_a_name_that_was_told_and_then_lost_is_free_and_usable(make_weir, cluster):
+    """ParseComplete came from pgweir, which knew the statement, and the request failed after it."""
+    weir = make_weir()
+    w = weir.wire()
+    w.query("BEGIN")
+    pid = int(w.value("SELECT pg_backend_pid()"))
+    w.send(wire.parse("first", "SELECT $1::int"), wire.sync())
+    w.finish()
+    for name in ("again", "used"):
+        if w.status != "T":
+            w.query("BEGIN")
+            pid = int(w.value("SELECT pg_backend_pid()"))
+            w.send(wire.bind("", "first", [0]), wire.execute(), wire.sync())
+            w.finish()
+        os.kill(pid, signal.SIGSTOP)
+        w.send(wire.parse(name, "SELECT $1::int"), wire.sync())
+        assert w.receive().kind == "1"
+        cluster.sql("SELECT pg_terminate_backend(%s)", (pid,))
+        os.kill(pid, signal.SIGCONT)
+        with pytest.raises(wire.ServerError, match="40001"):
+            w.finish()
+        w.query("ROLLBACK")
+    w.send(wire.parse("again", "SELECT $1::int"), wire.bind("", "again", [7]), wire.execute(), wire.sync())
+    assert w.finish() == [["7"]]
+    w.send(wire.bind("", "used", [8]), wire.execute(), wire.sync())
+    assert w.finish() == [["8"]]

@@ -34,7 +34,7 @@ password_encryption = 'scram-sha-256'
 # The role decides how the server asks for a password: no test needs to change the file for that.
 HBA = """
 local all,replication all trust
-host  all,replication postgres,app,app2,lookup,expired,nologin all trust
+host  all,replication postgres,app,app2,lookup,expired,nologin,monitor all trust
 hostssl   all in_tls all trust
 hostnossl all in_tls all reject
 host  all in_trust all trust
@@ -60,6 +60,7 @@ ROLES = [
     "ALTER ROLE app REPLICATION",
     "GRANT pg_signal_backend, pg_read_all_stats TO app",
     "GRANT SELECT ON pg_catalog.pg_authid TO lookup",
+    "CREATE ROLE monitor LOGIN PASSWORD 'monitor-pw' IN ROLE pg_monitor",
     "GRANT ALL ON SCHEMA public TO PUBLIC",
     "CREATE DATABASE app",
     "CREATE DATABASE app2",
@@ -129,7 +130,8 @@ class Cluster:
 
     # --- life
 
-    def start(self):
+    def launch(self):
+        """start() without waiting. Never in a thread: a server dies with the thread that made it (place.command)."""
         assert self.process is None
         self.log_path = os.path.join(self.folder, "log")
         log = open(self.log_path, "ab")
@@ -137,6 +139,9 @@ class Cluster:
             place.command(f"{programs()}/postgres", "-D", self.data, "-p", self.port, "-k", self.folder),
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/")
         log.close()
+
+    def start(self):
+        self.launch()
         wait_until(self._ready, 30, "PostgreSQL accepting connections")
         return self
 
@@ -169,10 +174,12 @@ class Cluster:
         """kill -9 of the whole server, back ends first so that none outlives the postmaster."""
         self._forget_direct()
         self.freeze()
-        for pid in [self.process.pid, *self.backends()]:
+        backends = self.backends()
+        for pid in [self.process.pid, *backends]:
             _signal(pid, signal.SIGKILL)
         self.process.wait(10)
         self.process = None
+        wait_until(lambda: not any(map(_is_postgres, backends)), 10, "end of the back ends: a new server would find their memory")
 
     def backends(self):
         """Process ids of all children of the postmaster."""
@@ -266,3 +273,13 @@ def _signal(pid, number):
         os.kill(pid, number)
     except ProcessLookupError:
         pass
+
+
+def _is_postgres(pid):
+    """It lives, and is no other program that got the number since."""
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            comm, state = f.read().split("(", 1)[1].rsplit(")", 1)
+    except OSError:
+        return False
+    return comm == "postgres" and state.split()[0] != "Z"

@@ -12,8 +12,10 @@ from . import place
 from .certs import Certs
 from .cluster import Cluster
 from .pgweir import Pgweir
+from .replicas import Trio, settings_of, wait_nodes_up, wait_reads_spread
 
 __all__ = ["certs", "cluster", "make_weir", "make_lone_weir", "weir", "module_weir", "deadline", "unique", "replica", "new_cluster",
+           "trio", "new_trio", "trio_weir", "module_trio_weir",
            "pytest_configure", "pytest_collection_modifyitems", "pytest_sessionfinish"]
 
 _count = itertools.count()
@@ -22,7 +24,7 @@ _count = itertools.count()
 class _Session:
     """What one test process shares. Made on first use, gone at the end."""
 
-    folder = certs = template = cluster = replica = None
+    folder = certs = template = cluster = replica = trio = None
 
     def get_folder(self):
         if self.folder is None:
@@ -40,8 +42,9 @@ class _Session:
             self.template = Cluster.make(os.path.join(self.get_folder(), "template"), self.get_certs())
         return self.template
 
-    def new_cluster(self):
-        return Cluster.make(os.path.join(self.get_folder(), f"c{next(_count)}"), self.get_certs(), self.get_template())
+    def new_cluster(self, copied=True):
+        return Cluster.make(os.path.join(self.get_folder(), f"c{next(_count)}"), self.get_certs(),
+                            self.get_template() if copied else None)
 
     def get_cluster(self):
         if self.cluster is None:
@@ -49,13 +52,27 @@ class _Session:
         self.cluster.ensure_running()
         return self.cluster
 
+    def new_trio(self, **settings):
+        return Trio(os.path.join(self.get_folder(), f"t{next(_count)}"), self.get_certs(), self.get_template(), **settings)
+
+    def get_trio(self):
+        """The last one when it can be made as new."""
+        if self.trio is not None and not self.trio.mend():
+            self.trio.remove()
+            self.trio = None
+        if self.trio is None:
+            self.trio = self.new_trio()
+        return self.trio
+
     def end(self):
+        if self.trio is not None:
+            self.trio.remove()
         for c in [self.replica, self.cluster]:
             if c is not None:
                 c.stop(signal.SIGQUIT)
         if self.folder and not os.environ.get("PGWEIR_KEEP"):
             shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder = self.certs = self.template = self.cluster = self.replica = None
+        self.folder = self.certs = self.template = self.cluster = self.replica = self.trio = None
 
 
 _session = _Session()
@@ -108,11 +125,11 @@ def cluster():
 
 @pytest.fixture
 def new_cluster():
-    """Call it for a stopped cluster of the test's own."""
+    """Call it for a stopped cluster of the test's own; with copied=False it has a system identifier of its own."""
     made = []
 
-    def make():
-        made.append(_session.new_cluster())
+    def make(**kwargs):
+        made.append(_session.new_cluster(**kwargs))
         return made[-1]
     yield make
     for c in made:
@@ -126,6 +143,26 @@ def replica(cluster):
         _session.replica = cluster.make_replica(os.path.join(_session.get_folder(), f"r{next(_count)}"))
     _session.replica.ensure_running()
     return _session.replica
+
+
+@pytest.fixture
+def trio():
+    """The primary with two streaming replicas of this test process. A test may kill, freeze or hold back any of them; one
+    that promotes takes new_trio."""
+    yield _session.get_trio()
+
+
+@pytest.fixture
+def new_trio():
+    """new_trio(setting=value): a primary with two streaming replicas of the test's own."""
+    made = []
+
+    def make(**settings):
+        made.append(_session.new_trio(**settings))
+        return made[-1]
+    yield make
+    for t in made:
+        t.remove()
 
 
 def _factory(made):
@@ -171,6 +208,32 @@ def make_lone_weir():
     """The same without a cluster behind it: entries of databases must say where."""
     made = []
     yield lambda **kwargs: _factory(made)(**kwargs)
+    _finish_all(made)
+
+
+@pytest.fixture
+def trio_weir(make_lone_weir):
+    """trio_weir(trio, nodes={"pg2": {...}}, cluster={...}, databases={...}, option=value): a started pgweir that has found
+    all nodes up, and, unless warm=False, sends reads to replicas."""
+    def make(trio, nodes=None, cluster=None, databases=None, warm=True, wait=True, **general):
+        weir = make_lone_weir(**settings_of(trio, nodes, cluster, databases), **general)
+        if wait:
+            wait_nodes_up(weir)
+        if wait and warm:
+            wait_reads_spread(weir, trio)
+        return weir
+    return make
+
+
+@pytest.fixture(scope="module")
+def module_trio_weir():
+    """One such pgweir (round robin) in front of trio, for tests that only talk through it."""
+    made = []
+    trio = _session.get_trio()
+    weir = _factory(made)(**settings_of(trio, cluster={"balance": "round_robin"}))
+    wait_nodes_up(weir)
+    wait_reads_spread(weir, trio)
+    yield weir
     _finish_all(made)
 
 

@@ -61,7 +61,8 @@ def quote(value):
 
 
 class Pgweir:
-    def __init__(self, folder, cluster=None, databases=None, users=None, userlist=None, section="pgweir", **general):
+    def __init__(self, folder, cluster=None, databases=None, users=None, userlist=None, section="pgweir",
+                 nodes=None, clusters=None, rules=None, **general):
         self.folder, self.cluster, self.section = folder, cluster, section
         self.port = place.free_port()
         self.ini, self.userlist_path = os.path.join(folder, "pgweir.ini"), os.path.join(folder, "userlist.txt")
@@ -72,13 +73,13 @@ class Pgweir:
         if databases is None:
             databases = {"app": {}, "app2": {}}
         self.databases = {name: self._database(entry) for name, entry in databases.items()}
-        self.users = users or {}
+        self.users, self.nodes, self.clusters, self.rules = users or {}, nodes or {}, clusters or {}, rules or {}
         self.userlist = dict(USERS) if userlist is None else dict(userlist)
         self._open = []
         self.write()
 
     def _database(self, entry):
-        if self.cluster is None:
+        if self.cluster is None or "cluster" in entry:
             return dict(entry)
         return {"host": "127.0.0.1", "port": self.cluster.port, **entry}
 
@@ -87,7 +88,11 @@ class Pgweir:
     def write(self):
         """Both files from the attributes; call reload() after a change."""
         lines = [f"[{self.section}]"] + [f"{k} = {v}" for k, v in self.general.items() if v is not None]
-        for section, entries in [("databases", self.databases), ("users", self.users)]:
+        sections = [("nodes", self.nodes), ("clusters", self.clusters), ("databases", self.databases), ("users", self.users),
+                    ("rules", self.rules)]
+        for section, entries in sections:
+            if not entries and section in ("nodes", "clusters", "rules"):
+                continue
             lines.append(f"[{section}]")
             for name, entry in entries.items():
                 lines.append(f"{name} = " + " ".join(f"{k}={quote(v)}" for k, v in entry.items()))

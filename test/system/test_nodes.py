@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: ISC
+"""Clusters of nodes on the console: what pgweir knows of them, and what an operator can tell it."""
+import re
+
+import pytest
+
+from harness import wire
+from harness.replicas import node_of, state_of, wait_nodes_up, wait_state
+from harness.wait import stays_true, wait_until
+
+NODES = "cluster node host port role state reason timeline lsn lag_bytes lag_ms rtt_us weight zone servers".split()
+CLUSTERS = "cluster primary reign consistency balance max_lag_ms nodes up".split()
+EVENTS = "time cluster node event".split()
+LSN = re.compile(r"^[0-9A-F]+/[0-9A-F]+$")
+
+
+@pytest.fixture
+def weir(trio, trio_weir):
+    return trio_weir(trio, cluster={"balance": "round_robin"})
+
+
+@pytest.fixture
+def calm_weir(trio, module_trio_weir):
+    """For tests that only look."""
+    wait_nodes_up(module_trio_weir)
+    return module_trio_weir
+
+
+def nodes_read(weir, count=30):
+    """Names of the nodes that COUNT reads went to."""
+    w = weir.wire()
+    found = {node_of(w) for _ in range(count)}
+    w.close()
+    return found
+
+
+def lag(weir, node, what):
+    """-1 when it is not known."""
+    value = state_of(weir, node)[what]
+    return -1 if value is None else int(value)
+
+
+# --- SHOW
+
+def test_show_nodes_tells_roles_positions_and_lag(calm_weir, trio):
+    rows = calm_weir.console("SHOW NODES")
+    assert [list(r) for r in rows] == [NODES] * 3
+    assert [(r["cluster"], r["node"], r["host"], r["port"]) for r in rows] \
+        == [("main", n.name, "127.0.0.1", str(n.port)) for n in trio.nodes]
+    assert [(r["role"], r["state"], r["timeline"], r["weight"]) for r in rows] \
+        == [("primary", "up", "1", "1"), ("replica", "up", "1", "1"), ("replica", "up", "1", "1")]
+    assert all(LSN.match(r["lsn"]) and not r["reason"] for r in rows)
+    wait_until(lambda: all(lag(calm_weir, n, what) >= 0 for n in ("pg2", "pg3") for what in ("lag_bytes", "lag_ms")))
+    wait_until(lambda: all(int(r["rtt_us"] or 0) > 0 for r in calm_weir.console("SHOW NODES")))
+    assert [r["node"] for r in calm_weir.console("SHOW NODES WHERE role = primary")] == ["pg1"]
+
+
+def test_show_nodes_counts_the_servers_of_each_node(calm_weir):
+    holders = [calm_weir.wire() for _ in range(3)]
+    for w in holders:
+        w.query("BEGIN")
+    assert int(state_of(calm_weir, "pg1")["servers"]) >= 3
+    nodes_read(calm_weir)
+    assert int(state_of(calm_weir, "pg2")["servers"]) >= 1
+
+
+def test_show_nodes_sees_lag(weir, trio):
+    trio.pause_replay(1)
+    trio.sql(0, "INSERT INTO notes SELECT i, repeat('x', 100) FROM generate_series(1, 1000) i")
+    wait_until(lambda: lag(weir, "pg2", "lag_bytes") > 100_000)
+    wait_until(lambda: lag(weir, "pg2", "lag_ms") > 300)
+    wait_until(lambda: 0 <= lag(weir, "pg3", "lag_bytes") < 10_000)
+    trio.resume_replay(1)
+    wait_until(lambda: 0 <= lag(weir, "pg2", "lag_bytes") < 10_000)
+
+
+def test_lag_stays_zero_while_the_primary_is_idle(calm_weir, trio):
+    """The replicas' own clocks would say that they fall ever further behind."""
+    trio.wait_caught_up()
+    wait_until(lambda: all(r["lag_ms"] == "0" for r in calm_weir.console("SHOW NODES")[1:]))
+    for _ in range(10):
+        assert all(lag(calm_weir, n, "lag_ms") < 300 for n in ("pg2", "pg3"))
+
+
+def test_show_clusters(calm_weir):
+    [row] = calm_weir.console("SHOW CLUSTERS")
+    assert list(row) == CLUSTERS
+    assert (row["cluster"], row["primary"], row["consistency"], row["balance"]) == ("main", "pg1", "session", "round_robin")
+    assert (row["max_lag_ms"], row["nodes"], row["up"]) == ("10000", "3", "3")
+    assert int(row["reign"]) > 0
+
+
+def test_show_events_keeps_what_happened(weir, trio):
+    trio.kill(2)
+    wait_state(weir, "pg3", "down")
+    trio.restart(2)
+    wait_nodes_up(weir)
+    rows = weir.console("SHOW EVENTS")
+    assert all(list(r) == EVENTS for r in rows)
+    assert sum(r["node"] == "pg3" and r["cluster"] == "main" for r in rows) >= 2, "it went and it came back"
+    assert [r["time"] for r in rows] == sorted(r["time"] for r in rows)
+
+
+def test_a_node_that_is_down_says_why(weir, trio):
+    trio.kill(2)
+    wait_state(weir, "pg3", "down")
+    assert state_of(weir, "pg3")["reason"]
+    assert weir.console("SHOW CLUSTERS")[0]["up"] == "2"
+
+
+# --- BAN, UNBAN, DRAIN
+
+def test_a_banned_replica_serves_nobody_until_it_is_unbanned(weir):
+    weir.console("BAN pg2")
+    assert state_of(weir, "pg2")["state"] == "banned"
+    wait_until(lambda: nodes_read(weir) == {"pg3"})
+    stays_true(lambda: nodes_read(weir) == {"pg3"}, 0.2)
+    weir.console("UNBAN pg2")
+    wait_state(weir, "pg2", "up")
+    wait_until(lambda: "pg2" in nodes_read(weir))
+    assert any(r["node"] == "pg2" for r in weir.console("SHOW EVENTS"))
+
+
+def test_with_all_replicas_banned_the_primary_reads(weir):
+    weir.console("BAN pg2")
+    weir.console("BAN pg3")
+    wait_until(lambda: nodes_read(weir) == {"pg1"})
+    w = weir.wire()
+    node_of(w)
+    assert w.value("SHOW pgweir.last_route_reason") == "no replica is up"
+
+
+def test_a_draining_replica_finishes_its_transactions_and_takes_no_new_ones(weir):
+    w = weir.wire()
+    w.query("BEGIN READ ONLY")
+    node = node_of(w)
+    weir.console(f"DRAIN {node}")
+    assert state_of(weir, node)["state"] == "draining"
+    wait_until(lambda: node not in nodes_read(weir))
+    assert node_of(w) == node
+    w.query("COMMIT")
+    assert node_of(w) != node
+
+
+@pytest.mark.parametrize("command", ["BAN nowhere", "UNBAN nowhere", "BAN", "DRAIN nowhere", "UNBAN main"])
+def test_an_order_that_makes_no_sense_is_an_error(calm_weir, command):
+    with pytest.raises(wire.ServerError) as e:
+        calm_weir.console(command)
+    assert e.value.level == "ERROR"
+    assert {r["state"] for r in calm_weir.console("SHOW NODES")} == {"up"}
+
+
+def test_orders_need_the_admin_role(calm_weir):
+    for command in ("BAN pg2", "UNBAN pg2", "DRAIN pg2"):
+        with pytest.raises(wire.ServerError):
+            calm_weir.console(command, user="viewer")
+    assert len(calm_weir.console("SHOW NODES", user="viewer")) == 3
+    assert calm_weir.console("SHOW CLUSTERS", user="viewer") and calm_weir.console("SHOW EVENTS", user="viewer") is not None
+
+
+# --- configuration
+
+def test_a_reload_adds_and_forgets_nodes(trio, trio_weir):
+    weir = trio_weir(trio, cluster={"balance": "round_robin"})
+    third = weir.nodes.pop("pg3")
+    weir.reload()
+    wait_until(lambda: [r["node"] for r in weir.console("SHOW NODES")] == ["pg1", "pg2"])
+    assert nodes_read(weir) == {"pg2"}
+    weir.nodes["pg3"] = third
+    weir.reload()
+    wait_nodes_up(weir)
+    wait_until(lambda: nodes_read(weir) == {"pg2", "pg3"})
+
+
+def test_several_hosts_of_a_database_are_a_cluster(trio, make_lone_weir):
+    ports = ",".join(str(n.port) for n in trio.nodes)
+    weir = make_lone_weir(databases={"app": {"host": "127.0.0.1,127.0.0.1,127.0.0.1", "port": ports}},
+                          auth_user="monitor")
+    rows = wait_nodes_up(weir)
+    assert sorted(r["role"] for r in rows) == ["primary", "replica", "replica"]
+    w = weir.wire()
+    assert w.value("INSERT INTO notes VALUES (1, 'x') RETURNING current_setting('cluster_name')") == "pg1"
+    other = weir.wire()
+    wait_until(lambda: node_of(other) in ("pg2", "pg3"))
+
+
+def test_a_node_that_is_down_at_the_start_hinders_nobody(trio, trio_weir):
+    trio.kill(2)
+    weir = trio_weir(trio, wait=False)
+    w = weir.wire()
+    assert w.value("INSERT INTO notes VALUES (1, 'x') RETURNING current_setting('cluster_name')") == "pg1"
+    wait_state(weir, "pg3", "down")
+    trio.restart(2)
+    wait_nodes_up(weir)
+
+
+def test_clients_that_come_before_the_nodes_are_known_are_served(trio, trio_weir):
+    weir = trio_weir(trio, wait=False)
+    w = weir.wire()
+    assert w.value("SELECT 1") == "1"
+    assert w.value("INSERT INTO notes VALUES (1, 'x') RETURNING current_setting('cluster_name')") == "pg1"
+
+
+def test_a_server_of_another_system_is_no_member(trio, trio_weir, new_cluster):
+    """Routing to it would show other data, and electing it would be worse."""
+    weir = trio_weir(trio)
+    stranger = new_cluster(copied=False).start()
+    weir.nodes["stranger"] = {"cluster": "main", "host": "127.0.0.1", "port": stranger.port}
+    weir.reload()
+    wait_until(lambda: state_of(weir, "stranger")["state"] != "up" and state_of(weir, "stranger")["reason"])
+    assert weir.console("SHOW CLUSTERS")[0]["primary"] == "pg1"
+    assert state_of(weir, "pg1")["state"] == "up"
+    assert nodes_read(weir) <= {"pg2", "pg3"}

@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: ISC
+"""Routing where requests overlap: pipelines, requests that are sent again, queues, reloads."""
+import time
+
+import pytest
+
+from harness import wire
+from harness.replicas import WHERE, node_of, state_of, wait_nodes_up
+from harness.wait import wait_until
+
+REPLICAS = {"pg2", "pg3"}
+
+
+@pytest.fixture
+def weir(trio, module_trio_weir):
+    wait_nodes_up(module_trio_weir)
+    return module_trio_weir
+
+
+@pytest.fixture
+def behind(trio):
+    """Both replicas hold back what is written from now on."""
+    trio.pause_replay(1)
+    trio.delay_replay(2, "500ms")
+    return trio
+
+
+# --- a session's own writes
+
+def test_every_write_of_a_pipeline_counts(behind, trio_weir):
+    """The first is acknowledged long before the second, and a replica gets that one soon."""
+    w = trio_weir(behind).wire()
+    for i in range(1, 3):
+        w.send(wire.query(f"UPDATE register SET v = {i} WHERE k = 60"),
+               wire.query(f"SELECT pg_sleep(1.3); UPDATE register SET v = {i} WHERE k = 61"))
+        w.finish()
+        w.finish()
+        assert w.value("SELECT v FROM register WHERE k = 61") == str(i)
+
+
+def test_a_portal_that_a_later_batch_runs_is_a_write(behind, trio_weir):
+    w = trio_weir(behind).wire()
+    for i in range(1, 4):
+        w.query("BEGIN")
+        w.send(wire.parse("", "UPDATE register SET v = $1 WHERE k = 62"), wire.bind("p", "", [i]), wire.sync())
+        w.finish()
+        w.send(wire.execute("p"), wire.sync())
+        w.finish()
+        w.query("COMMIT")
+        assert w.value("SELECT v FROM register WHERE k = 62") == str(i)
+
+
+def test_session_pooling_is_served_by_the_primary(trio, trio_weir):
+    weir = trio_weir(trio, pool_mode="session", warm=False)
+    for _ in range(3):
+        w = weir.wire()
+        assert w.value("SELECT 1") == "1"
+        assert w.value(f"INSERT INTO notes VALUES (90, 'x') RETURNING {WHERE}") == "pg1"
+        w.close()
+
+
+# --- sent once more
+
+def test_a_refused_read_does_not_mix_with_what_follows_it(weir):
+    w = weir.wire()
+    w.send(wire.query("SELECT liar() AS follows_1"), wire.query("SELECT 'second'"), wire.query("SELECT 'third'"))
+    with pytest.raises(wire.ServerError, match="25006"):
+        w.finish()
+    assert w.finish() == [["second"]] and w.finish() == [["third"]]
+    assert w.value("SELECT liar() AS follows_1").endswith(" pg1")
+    assert w.value("SELECT 'still in step'") == "still in step"
+
+
+def test_a_read_refused_before_its_sync_leaves_no_server_in_the_middle(weir):
+    w = weir.wire()
+    w.query("SET pgweir.route = 'node:pg2'")
+    w.send(wire.parse("", "SELECT liar() AS before_sync"), wire.bind(), wire.execute(), wire.flush())
+    assert "E" in w.kinds("E")
+    others = [weir.wire() for _ in range(4)]
+    assert all(o.value("SELECT 1") == "1" for o in others for _ in range(4))
+    w.send(wire.sync())
+    assert w.kinds() == "Z"
+    assert w.value("SELECT 'in step'") == "in step"
+
+
+def test_a_statement_that_is_prepared_when_it_is_refused_works_the_next_time(weir):
+    w = weir.wire()
+    w.send(wire.extended("SELECT liar() AS named_1", name="n"), wire.sync())
+    with pytest.raises(wire.ServerError, match="25006"):
+        w.finish()
+    w.send(wire.parse("m", "SELECT liar() AS named_1"), wire.bind("", "m"), wire.execute(), wire.sync())
+    assert w.finish()[0][0].endswith(" pg1")
+
+
+def test_a_stale_plan_is_no_write(weir, trio):
+    w = weir.wire()
+    w.query("SET pgweir.route = 'node:pg2'")
+    w.send(wire.parse("s", "SELECT * FROM notes WHERE i = -5"), wire.sync())
+    w.finish()
+    run = wire.bind("", "s") + wire.execute() + wire.sync()
+    for _ in range(2):
+        w.send(run)
+        w.finish()
+    trio.sql(0, "ALTER TABLE notes ADD COLUMN stale int")
+    try:
+        trio.wait_caught_up()
+        w.send(run)
+        w.finish()
+        other, found = weir.wire(), set()
+        for _ in range(12):
+            other.query("SELECT * FROM notes WHERE i = -5")
+            found.add(other.value("SHOW pgweir.last_node"))
+        assert found <= REPLICAS
+    finally:
+        trio.sql(0, "ALTER TABLE notes DROP COLUMN stale")
+
+
+def test_replies_of_a_request_that_was_lost_twice_are_not_missed_later(trio, trio_weir):
+    weir = trio_weir(trio)
+    w = weir.wire(seconds=20)
+    w.query("SET pgweir.route = 'replica'")
+    w.send(wire.parse("", "SELECT pg_sleep(20), 'lost twice'"), wire.bind(), wire.describe(), wire.flush())
+    assert w.kinds("T") == "12T"
+    w.send(wire.execute(), wire.sync())
+    for _ in range(2):
+        wait_until(lambda: any(trio.nodes[i].value(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE '%lost twice%' "
+            "AND state = 'active' AND pid <> pg_backend_pid()") for i in (1, 2)))
+        time.sleep(0.2)
+    with pytest.raises(wire.ServerError):
+        w.finish()
+    for _ in range(3):
+        w.send(wire.extended("SELECT 1"), wire.sync())
+        assert w.kinds() == "12TDCZ"
+
+
+def test_a_write_after_a_flush_that_loses_its_server_is_unknown(trio, trio_weir):
+    """What the client saw of the batch before does not make the rest a request of its own."""
+    weir = trio_weir(trio)
+    w = weir.wire(seconds=20)
+    w.send(wire.parse("", "UPDATE register SET v = v WHERE k = 63 AND pg_sleep(20) IS NOT NULL"), wire.bind(), wire.flush())
+    assert w.kinds("2") == "12"
+    w.send(wire.execute(), wire.sync())
+    wait_until(lambda: trio.nodes[0].value("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'UPDATE%k = 63%' "
+                                           "AND state = 'active'") > 0)
+    trio.kill_postmaster(0)
+    kinds = [m for m in w.expect_closed(15) if m.kind == "E"]
+    assert [m.fields()["C"] for m in kinds] == ["08007"]
+
+
+# --- queues
+
+def test_a_request_that_waited_for_a_replica_runs_there_whatever_it_is(trio, trio_weir):
+    weir = trio_weir(trio, default_pool_size=1)
+    first, second = weir.wire(), weir.wire(seconds=5)
+    for w in (first, second):
+        w.query("SET pgweir.route = 'node:pg2'")
+    first.query("BEGIN")
+    second.send(wire.query("BEGIN"))
+    time.sleep(0.3)
+    first.query("COMMIT")
+    second.finish()
+    assert node_of(second) == "pg2"
+    second.query("COMMIT")
+
+
+def test_who_waits_for_a_node_that_is_banned_goes_elsewhere(trio, trio_weir):
+    weir = trio_weir(trio, default_pool_size=1, nodes={"pg3": {"weight": 0}})
+    first, second = weir.wire(), weir.wire(seconds=5)
+    first.query("BEGIN READ ONLY")
+    assert node_of(first) == "pg2"
+    second.send(wire.query(f"SELECT {WHERE}"))
+    time.sleep(0.3)
+    weir.console("BAN pg2")
+    assert second.finish() == [["pg1"]]
+    assert second.value("SELECT 1") == "1"
+
+
+def test_a_cancelled_request_that_waited_leaves_the_session_usable(trio, trio_weir):
+    weir = trio_weir(trio, default_pool_size=1, nodes={"pg3": {"weight": 0}})
+    first, second = weir.wire(), weir.wire(seconds=5)
+    first.query("BEGIN READ ONLY")
+    assert node_of(first) == "pg2"
+    second.send(wire.query("SELECT 1"))
+    time.sleep(0.2)
+    wire.send_cancel("127.0.0.1", weir.port, second.pid, second.secret)
+    with pytest.raises(wire.ServerError, match="57014"):
+        second.finish()
+    first.query("COMMIT")
+    assert second.value("SELECT 1") == "1"
+
+
+# --- logins and reloads
+
+def test_a_database_that_the_nodes_do_not_have_is_said_to_be_missing(trio, trio_weir):
+    weir = trio_weir(trio, databases={"app": {"cluster": "main"}, "gone": {"cluster": "main", "dbname": "missing"}})
+    with pytest.raises(wire.ServerError) as e:
+        weir.wire(database="gone")
+    assert e.value.sqlstate == "3D000"
+
+
+def test_a_database_becomes_a_cluster_and_one_server_again(trio, trio_weir):
+    plain = {"host": "127.0.0.1", "port": trio.nodes[0].port}
+    weir = trio_weir(trio, databases={"app": dict(plain), "other": {"cluster": "main", "dbname": "app"}}, warm=False)
+    before = weir.wire(seconds=5)
+    assert node_of(before) == "pg1"
+    weir.databases["app"] = {"cluster": "main"}
+    weir.reload()
+    wait_until(lambda: node_of(before) in REPLICAS)
+    assert before.value(f"INSERT INTO notes VALUES (91, 'x') RETURNING {WHERE}") == "pg1"
+    after = weir.wire(seconds=5)
+    weir.databases["app"] = dict(plain)
+    weir.reload()
+    for w in (before, after):
+        wait_until(lambda: {node_of(w) for _ in range(5)} == {"pg1"})
+        assert w.value("SHOW pgweir.last_node") == ""
+        assert w.query("BEGIN") == [] and w.query("COMMIT") == []
+
+
+def test_who_is_held_by_a_node_that_a_reload_removes_goes_elsewhere(trio, trio_weir):
+    weir = trio_weir(trio, default_pool_size=1, nodes={"pg3": {"weight": 0}})
+    first, second = weir.wire(), weir.wire(seconds=5)
+    first.query("BEGIN READ ONLY")
+    assert node_of(first) == "pg2"
+    second.send(wire.query(f"SELECT {WHERE}"))
+    time.sleep(0.3)
+    del weir.nodes["pg2"]
+    weir.reload()
+    assert second.finish() == [["pg1"]]
+    assert state_of(weir, "pg3")["state"] == "up"
+
+
+def test_a_reload_changes_the_route_of_a_database(trio, trio_weir):
+    weir = trio_weir(trio)
+    w = weir.wire()
+    assert node_of(w) in REPLICAS
+    weir.databases["app"]["route"] = "primary"
+    weir.reload()
+    wait_until(lambda: {node_of(w) for _ in range(5)} == {"pg1"})
