@@ -1,60 +1,52 @@
 /* SPDX-License-Identifier: ISC */
-/* The application of contrib/demo: CLIENTS players and readers of a leaderboard, each on a connection of its
- * own, all driven by one thread. Every statement is a named prepared one. Each acknowledged update is counted,
- * so that afterwards the sum in the table tells whether one was lost or done twice.
+/* The application of contrib/demo: CLIENTS of a leaderboard, each on a connection of its own, all driven by one
+ * thread. Every other one only reads; the rest are players, who also score. Every statement is a named prepared
+ * one, and says which node ran it. Half of the updates are transactions of three statements.
  *
- *   leaderboard -n NAME -a APPLICATION-DSN -d DIRECT-DSN [-c clients] [-s seconds] [-m most-servers] [-k] [-e
- * errors]
+ * Checked is what an application relies on. Of each player the acknowledged points are kept, so that afterwards
+ * the table tells whether an update was lost or done twice. After an update the same client looks at that
+ * player at once, and again later: to see less than what it was told is a stale read. An error that says so
+ * (40001) is retried; after 08007, which ends the connection, the update counts as of unknown outcome.
  *
- * -d: asks PostgreSQL itself, not through the pooler. -k: half way, one server that is at work is ended.
- * -e: errors that are in order. Prints one line; exits 0 when all is in order, 1 when not, 2 when it could not
- * work. */
+ *   leaderboard -n NAME -a APPLICATION-DSN -d NODE=DIRECT-DSN... [-c clients] [-s seconds] [-m most-servers]
+ *               [-e errors] [-b FILE] [-k | -r | -p NODE | -f]
+ *
+ * -d: asks PostgreSQL itself, not through the pooler; once for each node, NODE is its cluster_name. -m: servers
+ * of a node. -e: errors that are in order. -b: a file to make when all clients are at work. -k: half way, one
+ * server that is at work is ended. -r: tells how reads spread over the nodes. -p: replay on this replica is
+ * paused for the middle half. -f: the primary will be killed and another promoted by somebody else; tells how
+ * long nobody was served. Prints one line; exits 0 when all is in order, 1 when not, 2 when it could not work.
+ */
+#include "leaderboard.h"
+
 #include <errno.h>
-#include <libpq-fe.h>
-#include <poll.h>
 #include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#define PLAYERS     10000
-#define WATCH_US    50000
-#define MAX_LATENCY (10 * 1000 * 1000)
+#define WATCH_US 50000
 
-enum question { TOP_TEN, ONE_PLAYER, ADD_POINTS, N_QUESTIONS };
+#define NODE "current_setting('cluster_name')"
 static const struct {
-    const char *name, *sql;
-    int n_params, percent;
-} questions[N_QUESTIONS] = {
-    { "top_ten", "SELECT player, name, score FROM scores ORDER BY score DESC LIMIT 10", 0, 40 },
-    { "one_player", "SELECT name, score, updated FROM scores WHERE player = $1::int", 1, 40 },
-    { "add_points", "UPDATE scores SET score = score + $2::int, updated = now() WHERE player = $1::int", 2,
-      20 },
-};
-
-struct client {
-    PGconn *conn;
-    enum question asked;
-    int points;
-    int64_t asked_us;
-    char sqlstate[6]; /* of the answer; "" is success */
-};
-
-struct run {
-    const char *name, *dsn, *direct_dsn;
-    int n_clients, seconds, most_servers, allowed_errors, kill_one;
-    struct client *clients;
-    struct pollfd *polled;
-    PGconn *direct;
-    int64_t began_us, next_watch_us;
-    int most_seen, last_seen, killed;
-    uint64_t n_queries, n_updates, n_errors, random;
-    int64_t before, acknowledged, unknown; /* sums of points */
-    char errors[64];                       /* which SQLSTATEs, the first few */
-    uint32_t *latencies;                   /* count for each microsecond */
+    const char *name, *sql;   /* the score is the first column, the node the last one */
+    int n_params, percent[2]; /* of a reader, of a player */
+} statements[N_STATEMENTS] = {
+    { "top_ten",
+      "SELECT score, player, name, " NODE " FROM scores ORDER BY score DESC LIMIT 10",
+      0,
+      { 50, 30 } },
+    { "one_player", "SELECT score, name, updated, " NODE " FROM scores WHERE player = $1::int", 1, { 50, 30 } },
+    { "add_points",
+      "UPDATE scores SET score = score + $2::int, updated = now() WHERE player = $1::int RETURNING "
+      "score, " NODE,
+      2,
+      { 0, 40 } },
+    { "begin", "BEGIN", 0, { 0, 0 } },
+    { "commit", "COMMIT", 0, { 0, 0 } },
+    { "rollback", "ROLLBACK", 0, { 0, 0 } },
 };
 
 static void __attribute__((noreturn, format(printf, 1, 2))) give_up(const char *format, ...)
@@ -87,28 +79,85 @@ pick(struct run *r, unsigned below)
     return (unsigned)(r->random >> 33) % below;
 }
 
-/* ---- the direct connection ---- */
-
-static int64_t
-ask_direct(struct run *r, const char *sql)
+static void
+gap_end(struct gap *g, int64_t now)
 {
-    PGresult *result = PQexec(r->direct, sql);
-    int64_t value;
+    if (now - g->last_us > g->longest_us)
+        g->longest_us = now - g->last_us;
+    g->last_us = now;
+}
 
-    if (PQresultStatus(result) != PGRES_TUPLES_OK)
-        give_up("%s", PQerrorMessage(r->direct));
-    value = PQntuples(result) == 0 ? 0 : strtoll(PQgetvalue(result, 0, 0), NULL, 10);
+/* ---- the direct connections ---- */
+
+/* NULL when the node has gone away, which is in order only in a failover. */
+static PGresult *
+ask_direct(struct run *r, struct node *n, const char *sql)
+{
+    PGresult *result;
+
+    if (n->direct == NULL)
+        return NULL;
+    result = PQexec(n->direct, sql);
+    if (PQresultStatus(result) == PGRES_TUPLES_OK)
+        return result;
+    if (!r->failover)
+        give_up("%s: %s", n->name, PQerrorMessage(n->direct));
+    PQclear(result);
+    PQfinish(n->direct);
+    n->direct = NULL;
+    return NULL;
+}
+
+static int
+number_direct(struct run *r, struct node *n, const char *sql)
+{
+    PGresult *result = ask_direct(r, n, sql);
+    int value = result != NULL && PQntuples(result) > 0 ? atoi(PQgetvalue(result, 0, 0)) : 0;
+
     PQclear(result);
     return value;
 }
 
-static int64_t
-sum_of_scores(struct run *r)
+static struct node *
+primary(struct run *r)
 {
-    return ask_direct(r, "SELECT sum(score) FROM scores");
+    for (struct node *n = r->nodes; n < r->nodes + r->n_nodes; n++)
+        if (number_direct(r, n, "SELECT 1 WHERE NOT pg_is_in_recovery()") == 1)
+            return n;
+    give_up("no node is the primary");
 }
 
-/* How many servers the pooler has; and, when asked to, end one of them. */
+/* The node that was asked: the primary. */
+static struct node *
+read_scores(struct run *r, int64_t *scores)
+{
+    struct node *n = primary(r);
+    PGresult *result = ask_direct(r, n, "SELECT player, score FROM scores");
+
+    if (result == NULL || PQntuples(result) != PLAYERS)
+        give_up("the table cannot be read");
+    for (int i = 0; i < PLAYERS; i++)
+        scores[atoi(PQgetvalue(result, i, 0))] = atoi(PQgetvalue(result, i, 1));
+    PQclear(result);
+    return n;
+}
+
+static void
+pause_and_resume(struct run *r, int64_t now)
+{
+    int64_t quarter = r->seconds * (int64_t)250000;
+
+    if (r->paused_us == 0 && now >= r->began_us + quarter) {
+        PQclear(ask_direct(r, r->paused, "SELECT pg_wal_replay_pause()"));
+        r->paused_us = r->paused->last_read_us = now_us();
+    } else if (r->paused_us != 0 && r->resumed_us == 0 && now >= r->began_us + 3 * quarter) {
+        r->moved_us = r->paused->last_read_us - r->paused_us;
+        PQclear(ask_direct(r, r->paused, "SELECT pg_wal_replay_resume()"));
+        r->resumed_us = now_us();
+    }
+}
+
+/* How many servers the pooler has; and what is to happen, when it is time. */
 static void
 watch(struct run *r)
 {
@@ -117,97 +166,122 @@ watch(struct run *r)
     if (now < r->next_watch_us)
         return;
     r->next_watch_us = now + WATCH_US;
-    r->last_seen = (int)ask_direct(r, "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app'");
-    if (r->last_seen > r->most_seen)
-        r->most_seen = r->last_seen;
+    for (struct node *n = r->nodes; n < r->nodes + r->n_nodes; n++) {
+        n->servers = number_direct(r, n, "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app'");
+        if (n->servers > n->most_servers)
+            n->most_servers = n->servers;
+    }
     if (r->kill_one && r->killed == 0 && now - r->began_us > r->seconds * (int64_t)500000)
         r->killed =
-            (int)ask_direct(r, "SELECT count(pg_terminate_backend(pid)) FROM (SELECT pid FROM "
-                               "pg_stat_activity WHERE usename = 'app' ORDER BY state <> 'active' LIMIT 1) s");
+            number_direct(r, primary(r),
+                          "SELECT count(pg_terminate_backend(pid)) FROM (SELECT pid FROM "
+                          "pg_stat_activity WHERE usename = 'app' ORDER BY state <> 'active' LIMIT 1) s");
+    if (r->paused != NULL)
+        pause_and_resume(r, now);
 }
 
-/* ---- one client ---- */
+/* ---- one client: asking ---- */
 
+/* Executes STATEMENT, or first prepares it when that was not done yet. */
 static void
-count_error(struct run *r, const char *sqlstate)
+send_statement(struct client *c, enum statement statement)
 {
-    size_t used = strlen(r->errors);
+    char player[16], points[16];
+    const char *params[] = { player, points };
 
-    r->n_errors++;
-    if (strstr(r->errors, sqlstate) == NULL && used + 8 < sizeof(r->errors))
-        snprintf(r->errors + used, sizeof(r->errors) - used, " %s", sqlstate);
-}
-
-static void
-connect_client(struct run *r, struct client *c)
-{
-    c->conn = PQconnectdb(r->dsn);
-    if (PQstatus(c->conn) != CONNECTION_OK)
-        give_up("%s", PQerrorMessage(c->conn));
-    for (int i = 0; i < N_QUESTIONS; i++) {
-        PGresult *result = PQprepare(c->conn, questions[i].name, questions[i].sql, questions[i].n_params, NULL);
-
-        if (PQresultStatus(result) != PGRES_COMMAND_OK)
-            give_up("%s", PQerrorMessage(c->conn));
-        PQclear(result);
-    }
+    snprintf(player, sizeof(player), "%d", c->player);
+    snprintf(points, sizeof(points), "%d", c->points);
+    c->sent = statement;
+    c->sqlstate[0] = '\0';
+    c->node = NULL;
+    c->events = POLLIN;
+    c->step = c->prepared[statement] ? ASKING : PREPARING;
+    if (c->step == PREPARING)
+        c->unsent = !PQsendPrepare(c->conn, statements[statement].name, statements[statement].sql,
+                                   statements[statement].n_params, NULL);
+    else
+        c->unsent = !PQsendQueryPrepared(c->conn, statements[statement].name, statements[statement].n_params,
+                                         params, NULL, NULL, 0);
+    if (c->unsent)
+        strcpy(c->sqlstate, "08006");
 }
 
 static void
 ask(struct run *r, struct client *c)
 {
-    unsigned dice = pick(r, 100);
-    char player[16], points[16];
-    const char *params[] = { player, points };
+    int dice = (int)pick(r, 100);
 
     c->asked = TOP_TEN;
-    while (dice >= (unsigned)questions[c->asked].percent)
-        dice -= (unsigned)questions[c->asked++].percent;
+    while (!c->look_now && dice >= statements[c->asked].percent[c->plays])
+        dice -= statements[c->asked++].percent[c->plays];
     c->points = 1 + (int)pick(r, 9);
-    snprintf(player, sizeof(player), "%u", 1 + pick(r, PLAYERS));
-    snprintf(points, sizeof(points), "%d", c->points);
-    c->sqlstate[0] = '\0';
+    c->player = 1 + (int)pick(r, PLAYERS);
+    if (c->look_now)
+        c->asked = ONE_PLAYER;
+    if (c->look_at != 0 && (c->look_now || (c->asked == ONE_PLAYER && dice % 2 == 0)))
+        c->player = c->look_at;
+    c->look_now = 0;
+    c->in_block = c->asked == ADD_POINTS && pick(r, 2) == 0;
     c->asked_us = now_us();
-    if (!PQsendQueryPrepared(c->conn, questions[c->asked].name, questions[c->asked].n_params, params, NULL,
-                             NULL, 0))
-        strcpy(c->sqlstate, "08006");
+    send_statement(c, c->in_block ? BEGIN : c->asked);
 }
 
-/* Class 08 says that nobody knows whether the statement took effect; any other error that it did not. */
 static void
-count_answer(struct run *r, struct client *c)
+start_connecting(struct run *r, struct client *c)
 {
-    int64_t took = now_us() - c->asked_us;
+    PQfinish(c->conn);
+    *c = (struct client){
+        .conn = PQconnectStart(r->dsn), .step = CONNECTING, .events = POLLOUT, .plays = c->plays
+    };
+    if (c->conn == NULL)
+        give_up("out of memory");
+}
 
-    if (c->sqlstate[0] != '\0') {
-        count_error(r, c->sqlstate);
-        if (c->asked == ADD_POINTS && strncmp(c->sqlstate, "08", 2) == 0)
-            r->unknown += c->points;
-        return;
-    }
-    r->n_queries++;
-    r->latencies[took < MAX_LATENCY ? took : MAX_LATENCY - 1]++;
-    if (c->asked == ADD_POINTS) {
-        r->n_updates++;
-        r->acknowledged += c->points;
+/* True when it is connected. */
+static int
+go_on_connecting(struct client *c)
+{
+    switch (PQconnectPoll(c->conn)) {
+    case PGRES_POLLING_OK:
+        return 1;
+    case PGRES_POLLING_READING:
+        c->events = POLLIN;
+        return 0;
+    case PGRES_POLLING_WRITING:
+        c->events = POLLOUT;
+        return 0;
+    default:
+        give_up("%s", PQerrorMessage(c->conn));
     }
 }
 
+/* ---- one client: answers ---- */
+
 static void
-note_result(struct client *c, const PGresult *result)
+note_result(struct run *r, struct client *c, const PGresult *result)
 {
     ExecStatusType status = PQresultStatus(result);
-    const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE), *name;
 
-    if (status == PGRES_COMMAND_OK && strcmp(PQcmdStatus((PGresult *)result), "UPDATE 1") != 0)
+    if (status == PGRES_TUPLES_OK && PQntuples(result) > 0) {
+        name = PQgetvalue(result, 0, PQnfields(result) - 1);
+        c->score = atoi(PQgetvalue(result, 0, 0));
+        for (int i = 0; i < r->n_nodes; i++)
+            if (strcmp(r->nodes[i].name, name) == 0)
+                c->node = &r->nodes[i];
+    } else if (status == PGRES_TUPLES_OK) {
         strcpy(c->sqlstate, "02000");
-    else if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK && c->sqlstate[0] == '\0')
+    } else if (status == PGRES_COMMAND_OK && c->step == ASKING && c->sent == COMMIT &&
+               strcmp(PQcmdStatus((PGresult *)result), "COMMIT") != 0) {
+        strcpy(c->sqlstate, "40000");
+    } else if (status != PGRES_COMMAND_OK && c->sqlstate[0] == '\0') {
         snprintf(c->sqlstate, sizeof(c->sqlstate), "%s", sqlstate != NULL ? sqlstate : "08006");
+    }
 }
 
 /* True when the answer is complete. */
 static int
-take_answer(struct client *c)
+take_answer(struct run *r, struct client *c)
 {
     PGresult *result;
 
@@ -216,160 +290,261 @@ take_answer(struct client *c)
         result = PQgetResult(c->conn);
         if (result == NULL)
             return 1;
-        note_result(c, result);
+        note_result(r, c, result);
         PQclear(result);
     }
     return 0;
 }
 
+/* What was sent is what answers the question: in a transaction block that is the COMMIT. */
+static int
+is_last(const struct client *c)
+{
+    return c->step == ASKING && c->sent == (c->in_block ? COMMIT : c->asked);
+}
+
+/* Class 08 says that nobody knows whether the statement took effect; any other error that it did not. */
+static void
+count_error(struct run *r, struct client *c)
+{
+    size_t used = strlen(r->errors);
+
+    if (c->asked == ADD_POINTS && is_last(c) && strncmp(c->sqlstate, "08", 2) == 0)
+        r->unknown[c->player] += c->points;
+    if (strcmp(c->sqlstate, "08007") == 0) {
+        r->n_unknown++;
+        return;
+    }
+    r->n_errors++;
+    if (strstr(r->errors, c->sqlstate) == NULL && used + 8 < sizeof(r->errors))
+        snprintf(r->errors + used, sizeof(r->errors) - used, " %s", c->sqlstate);
+}
+
+static void
+count_update(struct run *r, struct client *c, int64_t now)
+{
+    r->n_updates++;
+    r->acknowledged[c->player] += c->points;
+    c->look_at = c->player;
+    c->look_now = 1;
+    c->own_score = c->score;
+    gap_end(&r->writes, now);
+}
+
+static void
+count_read(struct run *r, struct client *c, int64_t now)
+{
+    gap_end(&r->reads, now);
+    if (c->node != NULL) {
+        c->node->n_reads++;
+        c->node->last_read_us = now;
+    }
+    if (c->node == r->paused && r->resumed_us != 0 && r->back_us == -1)
+        r->back_us = now - r->resumed_us;
+    if (c->asked == ONE_PLAYER && c->player == c->look_at) {
+        r->n_looks++;
+        r->n_stale += c->score < c->own_score;
+    }
+}
+
+static void
+count_answer(struct run *r, struct client *c)
+{
+    int64_t now = now_us(), took = now - c->asked_us;
+
+    if (c->sqlstate[0] != '\0') {
+        count_error(r, c);
+        return;
+    }
+    r->n_queries++;
+    r->latencies[took < MAX_LATENCY ? took : MAX_LATENCY - 1]++;
+    if (c->asked == ADD_POINTS)
+        count_update(r, c, now);
+    else
+        count_read(r, c, now);
+}
+
+/* True when something else had to be sent before there is an answer to the question. After 40001 that is all of
+ * it. */
+static int
+went_on(struct run *r, struct client *c)
+{
+    static const enum statement next[] = { [BEGIN] = ADD_POINTS, [ADD_POINTS] = COMMIT, [ROLLBACK] = BEGIN };
+
+    if (strcmp(c->sqlstate, "40001") == 0 && PQstatus(c->conn) == CONNECTION_OK) {
+        r->n_retries++;
+        send_statement(c, c->in_block ? ROLLBACK : c->asked);
+        return 1;
+    }
+    if (c->sqlstate[0] != '\0' || is_last(c))
+        return 0;
+    if (c->step == PREPARING)
+        c->prepared[c->sent] = 1;
+    send_statement(c, c->step == PREPARING ? c->sent : next[c->sent]);
+    return 1;
+}
+
+/* The next question, unless the run is ending. */
+static void
+ask_again(struct run *r, struct client *c)
+{
+    if (!r->ending) {
+        ask(r, c);
+        return;
+    }
+    c->step = DONE;
+    r->n_busy--;
+}
+
 static void
 serve(struct run *r, struct client *c)
 {
-    if (c->sqlstate[0] == '\0' && !take_answer(c))
+    if (c->step == CONNECTING) {
+        if (go_on_connecting(c))
+            ask_again(r, c);
+        return;
+    }
+    if ((!c->unsent && !take_answer(r, c)) || went_on(r, c))
         return;
     count_answer(r, c);
-    if (PQstatus(c->conn) == CONNECTION_BAD) {
-        PQfinish(c->conn);
-        connect_client(r, c);
+    if (c->unsent || PQstatus(c->conn) == CONNECTION_BAD) {
+        r->n_lost_connections += strcmp(c->sqlstate, "08007") != 0;
+        start_connecting(r, c);
+        return;
     }
-    ask(r, c);
+    ask_again(r, c);
 }
 
 /* ---- the run ---- */
 
 static void
+make_file(const char *path)
+{
+    FILE *f = fopen(path, "w");
+
+    if (f == NULL || fclose(f) != 0)
+        give_up("%s: %s", path, strerror(errno));
+}
+
+static void
 start(struct run *r)
 {
-    r->direct = PQconnectdb(r->direct_dsn);
-    if (PQstatus(r->direct) != CONNECTION_OK)
-        give_up("%s", PQerrorMessage(r->direct));
-    r->before = sum_of_scores(r);
-    for (int i = 0; i < r->n_clients; i++)
-        connect_client(r, &r->clients[i]);
-    r->began_us = now_us();
+    for (struct node *n = r->nodes; n < r->nodes + r->n_nodes; n++) {
+        n->direct = PQconnectdb(n->dsn);
+        if (PQstatus(n->direct) != CONNECTION_OK)
+            give_up("%s", PQerrorMessage(n->direct));
+        if (r->pause != NULL && strcmp(r->pause, n->name) == 0)
+            r->paused = n;
+    }
+    r->first_primary = read_scores(r, r->before);
+    for (int i = 0; i < r->n_clients; i++) {
+        struct client *c = &r->clients[i];
+
+        c->plays = i % 2;
+        c->conn = PQconnectdb(r->dsn);
+        if (PQstatus(c->conn) != CONNECTION_OK)
+            give_up("%s", PQerrorMessage(c->conn));
+    }
+    r->n_busy = r->n_clients;
+    r->began_us = r->reads.last_us = r->writes.last_us = now_us();
     for (int i = 0; i < r->n_clients; i++)
         ask(r, &r->clients[i]);
+    if (r->begin_file != NULL)
+        make_file(r->begin_file);
 }
 
 static void
 turn(struct run *r)
 {
-    for (int i = 0; i < r->n_clients; i++)
-        r->polled[i] = (struct pollfd){ .fd = PQsocket(r->clients[i].conn), .events = POLLIN };
+    for (int i = 0; i < r->n_clients; i++) {
+        struct client *c = &r->clients[i];
+
+        r->polled[i] = (struct pollfd){ .fd = c->step == DONE ? -1 : PQsocket(c->conn), .events = c->events };
+    }
     if (poll(r->polled, (nfds_t)r->n_clients, WATCH_US / 1000) == -1 && errno != EINTR)
         give_up("poll: %s", strerror(errno));
     for (int i = 0; i < r->n_clients; i++)
-        if (r->polled[i].revents != 0 || r->clients[i].sqlstate[0] != '\0')
+        if (r->polled[i].revents != 0 || r->clients[i].unsent)
             serve(r, &r->clients[i]);
+    watch(r);
 }
 
-/* What is in flight is answered, and counts, before the sum is taken. */
+/* What is in flight is answered, and counts, before the table is read. */
 static void
 finish(struct run *r)
 {
-    for (int i = 0; i < r->n_clients; i++) {
-        struct client *c = &r->clients[i];
-        PGresult *result;
-
-        while ((result = PQgetResult(c->conn)) != NULL) {
-            note_result(c, result);
-            PQclear(result);
-        }
-        count_answer(r, c);
-        PQfinish(c->conn);
-    }
+    r->ending = 1;
+    while (r->n_busy > 0)
+        turn(r);
+    for (int i = 0; i < r->n_clients; i++)
+        PQfinish(r->clients[i].conn);
+    r->last_primary = read_scores(r, r->after);
 }
 
-static double
-percentile_ms(const struct run *r, double part)
-{
-    uint64_t want = (uint64_t)((double)r->n_queries * part), seen = 0;
+/* ---- options ---- */
 
-    for (int us = 0; us < MAX_LATENCY; us++)
-        if ((seen += r->latencies[us]) > want)
-            return us / 1000.0;
-    return MAX_LATENCY / 1000.0;
+static void
+add_node(struct run *r, char *text)
+{
+    char *equals = strchr(text, '=');
+
+    if (equals == NULL || r->n_nodes == MAX_NODES)
+        give_up("-d takes NODE=DSN, for up to %d nodes", MAX_NODES);
+    *equals = '\0';
+    r->nodes[r->n_nodes++] = (struct node){ .name = text, .dsn = equals + 1 };
 }
 
 static int
-report(struct run *r, double seconds)
+take_option(struct run *r, int option)
 {
-    int64_t in_table = sum_of_scores(r) - r->before;
-    int64_t lost = in_table < r->acknowledged ? r->acknowledged - in_table : 0;
-    int64_t extra = in_table > r->acknowledged + r->unknown ? in_table - r->acknowledged - r->unknown : 0;
-    int good = lost == 0 && extra == 0 && r->most_seen <= r->most_servers &&
-               r->n_errors <= (uint64_t)r->allowed_errors && r->killed == r->kill_one;
+    static const char numbers[] = "csme", flags[] = "krf";
+    int *const number[] = { &r->n_clients, &r->seconds, &r->most_servers, &r->allowed_errors };
+    int *const flag[] = { &r->kill_one, &r->tell_reads, &r->failover };
 
-    printf("%-24s %llu queries, %.0f TPS, p50 %.1f ms, p99 %.1f ms, errors %llu%s, servers %d (%d at the end), "
-           "%llu updates: acknowledged %lld, in the table %lld%s\n",
-           r->name, (unsigned long long)r->n_queries, (double)r->n_queries / seconds, percentile_ms(r, 0.5),
-           percentile_ms(r, 0.99), (unsigned long long)r->n_errors, r->errors, r->most_seen, r->last_seen,
-           (unsigned long long)r->n_updates, (long long)r->acknowledged, (long long)in_table,
-           good ? "" : " << NOT IN ORDER");
-    if (r->unknown > 0)
-        printf("%-24s and %lld of unknown outcome (class 08), of which the table has %lld\n", "",
-               (long long)r->unknown, (long long)(in_table - r->acknowledged));
-    return good ? 0 : 1;
-}
-
-static void
-read_options(struct run *r, int argc, char **argv)
-{
-    int o;
-
-    while ((o = getopt(argc, argv, "n:a:d:c:s:m:ke:")) != -1) {
-        switch (o) {
-        case 'n':
-            r->name = optarg;
-            break;
-        case 'a':
-            r->dsn = optarg;
-            break;
-        case 'd':
-            r->direct_dsn = optarg;
-            break;
-        case 'c':
-            r->n_clients = atoi(optarg);
-            break;
-        case 's':
-            r->seconds = atoi(optarg);
-            break;
-        case 'm':
-            r->most_servers = atoi(optarg);
-            break;
-        case 'k':
-            r->kill_one = 1;
-            break;
-        case 'e':
-            r->allowed_errors = atoi(optarg);
-            break;
-        default:
-            exit(2);
-        }
-    }
-    if (r->dsn == NULL || r->direct_dsn == NULL || r->n_clients < 1 || r->seconds < 1)
-        give_up("-a, -d, and positive -c and -s are needed");
+    if (strchr(numbers, option) != NULL)
+        *number[strchr(numbers, option) - numbers] = atoi(optarg);
+    else if (strchr(flags, option) != NULL)
+        *flag[strchr(flags, option) - flags] = 1;
+    else if (option == 'n')
+        r->name = optarg;
+    else if (option == 'a')
+        r->dsn = optarg;
+    else if (option == 'p')
+        r->pause = optarg;
+    else if (option == 'b')
+        r->begin_file = optarg;
+    else if (option == 'd')
+        add_node(r, optarg);
+    else
+        return 0;
+    return 1;
 }
 
 int
 main(int argc, char **argv)
 {
-    struct run r = { .name = "load", .n_clients = 200, .seconds = 10, .most_servers = 10 };
+    static struct run r = { .name = "load", .n_clients = 200, .seconds = 10, .most_servers = 10 };
     double seconds;
+    int o;
 
-    read_options(&r, argc, argv);
+    while ((o = getopt(argc, argv, "n:a:d:c:s:m:e:p:b:krf")) != -1)
+        if (!take_option(&r, o))
+            exit(2);
+    if (r.dsn == NULL || r.n_nodes == 0 || r.n_clients < 1 || r.seconds < 1)
+        give_up("-a, -d, and positive -c and -s are needed");
     r.random = (uint64_t)now_us() | 1;
+    r.moved_us = r.back_us = -1;
     r.clients = calloc((size_t)r.n_clients, sizeof(*r.clients));
     r.polled = calloc((size_t)r.n_clients, sizeof(*r.polled));
     r.latencies = calloc(MAX_LATENCY, sizeof(*r.latencies));
     if (r.clients == NULL || r.polled == NULL || r.latencies == NULL)
         give_up("out of memory");
     start(&r);
-    while (now_us() - r.began_us < r.seconds * (int64_t)1000000) {
+    if (r.pause != NULL && r.paused == NULL)
+        give_up("no -d for node %s", r.pause);
+    while (now_us() - r.began_us < r.seconds * (int64_t)1000000)
         turn(&r);
-        watch(&r);
-    }
     seconds = (double)(now_us() - r.began_us) / 1e6;
     finish(&r);
-    return report(&r, seconds);
+    return leaderboard_report(&r, seconds);
 }

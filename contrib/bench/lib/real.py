@@ -54,11 +54,11 @@ class Cluster:
         self.process.stop()
 
 
-def pgbench(place, port, seconds, script, protocol):
+def pgbench(place, port, seconds, script, protocol, clients=CLIENTS):
     """(transactions, tps, median and p99 in ms, errors)."""
     prefix = place.new_folder("pgbench") + "/log"
-    words = [f"{programs()}/pgbench", "-h", "127.0.0.1", "-p", str(port), "-U", "bench", "-n", "-c", str(CLIENTS), "-j", "1",
-             "-T", str(seconds), "-M", protocol, script, "-l", "--log-prefix", prefix, "bench"]
+    words = [f"{programs()}/pgbench", "-h", "127.0.0.1", "-p", str(port), "-U", "bench", "-n", "-c", str(clients), "-j", "1",
+             "-T", str(max(1, round(seconds))), "-M", protocol, *script, "-l", "--log-prefix", prefix, "bench"]
     done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=place.home,
                           env={**os.environ, "PGSSLMODE": "disable"})
     latencies = []
@@ -83,7 +83,7 @@ def run_all(bench, cluster, peers):
         base = None
         for name, peer in peers.items():
             before = peer.cpu_us() if peer else 0
-            found = pgbench(bench.place, peer.port if peer else cluster.port, bench.options.pgbench_seconds, script, protocol)
+            found = pgbench(bench.place, peer.port if peer else cluster.port, bench.options.pgbench_seconds, [script], protocol)
             if not found:
                 rows.append([script, protocol, name, "n/a"] + [""] * 5)
                 continue

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: ISC
+"""What routing costs and brings: pgweir in front of a primary with two replicas, one entry for each way to use them."""
+from .place import free_port
+from .process import Process, wait_for_port
+from .real import Cluster, SERVERS, pgbench, programs
+from .report import least, median, most, ratio, table
+
+CLIENTS = 16
+# name of the entry -> what its line in [databases] says besides the cluster; "" has the primary alone, without a cluster
+ENTRIES = {
+    "one server": "",
+    "route = primary": "cluster=main route=primary",
+    "eventual": "cluster=main consistency=eventual",
+    "session": "cluster=main consistency=session",
+    "global": "cluster=main consistency=global",
+}
+READ = "\\set aid random(1, 1000000)\nSELECT abalance FROM pgbench_accounts WHERE aid = :aid;\n"
+WRITE = "\\set aid random(1, 1000000)\nUPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid = :aid;\n"
+MIXES = {"reads": ["-f", "read.sql"], "80/20": ["-f", "read.sql@8", "-f", "write.sql@2"]}
+
+
+class Replica:
+    def __init__(self, place, primary):
+        self.folder, self.port = place.new_folder("replica"), free_port()
+        child = Process([f"{programs()}/pg_basebackup", "-D", self.folder + "/data", "-R", "-X", "stream", "-c", "fast", "--no-sync",
+                         "-h", primary.folder, "-p", str(primary.port), "-U", "bench"], place.path("basebackup.log"))
+        if child.process.wait(120) != 0:
+            raise SystemExit("pg_basebackup: " + child.tail())
+        self.process = Process([f"{programs()}/postgres", "-D", self.folder + "/data", "-p", str(self.port), "-k", self.folder],
+                               self.folder + "/log")
+        if not wait_for_port(self.port, 30):
+            raise SystemExit("the replica did not start: " + self.process.tail())
+
+    def stop(self):
+        self.process.stop()
+
+
+def start(bench, primary, replicas, entry):
+    """pgweir with one way to use the nodes."""
+    folder, port = bench.place.new_folder("run-nodes"), free_port()
+    nodes = "".join(f"pg{i} = cluster=main host=127.0.0.1 port={n.port}\n" for i, n in enumerate([primary, *replicas], 1))
+    clusters = f"[nodes]\n{nodes}[clusters]\nmain = monitor_user=bench monitor_dbname=bench\n" if entry else ""
+    with open(folder + "/pgweir.ini", "w") as f:
+        f.write(f"[pgweir]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nworkers = 1\nauth_type = any\n"
+                f"pool_mode = transaction\ndefault_pool_size = {SERVERS}\nlog_connections = 0\nlog_disconnections = 0\n"
+                f"drain_delay = 0\n{clusters}[databases]\nbench = " + (entry or f"host=127.0.0.1 port={primary.port}") + "\n")
+    peer = Process([bench.place.path("bin", "pgweir"), folder + "/pgweir.ini"], folder + "/log", folder=folder)
+    peer.port = port
+    if not wait_for_port(port):
+        raise SystemExit("pgweir did not start: " + peer.tail())
+    return peer
+
+
+def one_run(bench, peer, mix):
+    before = peer.cpu_us()
+    found = pgbench(bench.place, peer.port, bench.options.seconds, MIXES[mix], "simple", CLIENTS)
+    if not found:
+        return {"error": ""}
+    n, tps, p50, p99, errors = found
+    return {"qps": tps, "p50": p50, "p99": p99, "cpu": (peer.cpu_us() - before) / n, "errors": errors}
+
+
+def nodes_case(bench):
+    primary = Cluster(bench.place)
+    replicas, peers, runs = [], {}, {}
+    try:
+        for name, sql in (("read.sql", READ), ("write.sql", WRITE)):
+            with open(bench.place.path(name), "w") as f:
+                f.write(sql)
+        replicas = [Replica(bench.place, primary) for _ in range(2)]
+        peers = {name: start(bench, primary, replicas, entry) for name, entry in ENTRIES.items()}
+        for _ in range(bench.options.rounds):
+            for mix in MIXES:
+                for name, peer in peers.items():
+                    runs.setdefault((mix, name), []).append(one_run(bench, peer, mix))
+    finally:
+        for each in [*peers.values(), *replicas, primary]:
+            each.stop()
+    rows = []
+    for (mix, name), found in runs.items():
+        good = [run for run in found if "error" not in run]
+        base = most([run for run in runs[mix, "one server"] if "error" not in run], "qps")
+        rows.append([mix, name, most(good, "qps"), ratio(most(good, "qps"), base), median(good, "p50"), median(good, "p99"),
+                     least(good, "cpu"), sum(run["errors"] for run in good)])
+    table(f"a primary and two replicas on the cores of one machine, {CLIENTS} clients, pgbench simple protocol",
+          ["load", "entry", "tps, best", "ratio", "p50 ms", "p99 ms", "CPU us/transaction", "errors"], rows, bench.options.out)
+
+
+CASES = {"nodes": nodes_case}
