@@ -123,4 +123,9 @@ void conf_sample(struct text *out);
 /* The option part of pgweir.ini(5), in mdoc or man macros. */
 void conf_manual(struct text *out);
 
+/* For libpq connections of our own to servers: the word for an enum conf_sslmode, and the file of authorities,
+ * NULL unless servers are verified (with one libpq takes "require" for "verify-ca"). */
+const char *conf_sslmode_word(int mode);
+const char *conf_server_ca(const struct conf_general *g);
+
 #endif

@@ -97,8 +97,8 @@ load(struct catalog_job *j)
         .database = d->dbname[0] != '\0' ? d->dbname : j->database,
         .user = user,
         .password = password == NULL ? "" : password,
-        .sslmode = setup_sslmode(conf->general.server_tls_sslmode),
-        .ca_file = conf->general.server_tls_ca_file,
+        .sslmode = conf_sslmode_word(conf->general.server_tls_sslmode),
+        .ca_file = conf_server_ca(&conf->general),
     };
     j->loader = catalog_load(&j->app->control, &target, on_loaded, j);
     if (password != NULL)

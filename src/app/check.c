@@ -86,8 +86,8 @@ ask_server(struct checking *k, const char *host, int64_t port, struct slice user
                                        .user = name,
                                        .password = password,
                                        .port = (uint16_t)port,
-                                       .sslmode = setup_sslmode(g->server_tls_sslmode),
-                                       .ca_file = g->server_tls_ca_file,
+                                       .sslmode = conf_sslmode_word(g->server_tls_sslmode),
+                                       .ca_file = conf_server_ca(g),
                                        .options = "-c search_path=pg_catalog" };
     const struct ask_query query = {
         .sql = "SELECT pg_catalog.current_setting('server_version'), pg_catalog.pg_is_in_recovery()",

@@ -127,11 +127,3 @@ loaded_make(struct loaded *l, struct conf *conf, const struct loaded *old, enum 
     loaded_done(l);
     return false;
 }
-
-const char *
-setup_sslmode(int mode)
-{
-    static const char *const words[] = { "disable", "allow", "prefer", "require", "verify-ca", "verify-full" };
-
-    return words[mode];
-}

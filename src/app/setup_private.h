@@ -18,7 +18,4 @@ bool
 loaded_make(struct loaded *l, struct conf *conf, const struct loaded *old, enum loading how, struct fault *why);
 void loaded_done(struct loaded *l);
 
-/* The word for an enum conf_sslmode, as libpq has it too. */
-const char *setup_sslmode(int mode);
-
 #endif

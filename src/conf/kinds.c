@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* One parser and one printer for each kind of option. What a printer writes, its parser reads. */
+#include "conf/conf.h"
 #include "kinds_private.h"
 
 #include <assert.h>
@@ -265,6 +266,20 @@ words_of(const struct conf_option *o)
         assert(i < sizeof(word_kinds) / sizeof(*word_kinds));
     }
     return word_kinds[i].words;
+}
+
+const char *
+conf_sslmode_word(int mode)
+{
+    static const struct conf_option sslmode = { .kind = "sslmode" };
+
+    return words_of(&sslmode)[mode];
+}
+
+const char *
+conf_server_ca(const struct conf_general *g)
+{
+    return g->server_tls_sslmode >= CONF_SSL_VERIFY_CA ? g->server_tls_ca_file : NULL;
 }
 
 /* Position of TEXT in WORDS, or a fault that lists them. */

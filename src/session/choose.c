@@ -442,14 +442,19 @@ choose_no_node(const struct session *s, struct fault *why)
 {
     const struct cluster *c = choose_cluster(s);
     struct text t = { 0 };
+    struct fault last;
 
     fault_set(why, "57P03", "no server is available for database \"%.63s\"", s->database);
     for (unsigned i = 0; c != NULL && i < choose_n_nodes(c); i++) {
         const struct node *n = &c->nodes[i];
 
-        text_printf(&t, "%s%s (%s) is %s%s%s", i > 0 ? "; " : "", n->name, node_role_name(n->role),
+        text_printf(&t, "%s%s (%s) is %s%s%.80s", i > 0 ? "; " : "", n->name, node_role_name(n->role),
                     node_state_name(n->state), n->reason[0] != '\0' ? ": " : "", n->reason);
     }
+    pool_fault(s->pool->shared, &last);
+    if (s->routing->failed_us > 0 && last.message[0] != '\0')
+        text_printf(&t, "; the last attempt: %.63s:%u: %.200s", s->pool->target.host, s->pool->target.port,
+                    last.message);
     fault_detail(why, "%s.", c == NULL ? "Its nodes are not known yet" : text_str(&t));
     fault_hint(why, "See SHOW NODES on the console.");
     text_done(&t);

@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/ring.h"
-#include "conf/option.h"
+#include "conf/conf.h"
 
 #define MAX_WAITING     1000 /* questions, of all lines */
 #define MAX_LINES       256  /* clients may choose the database, where "*" is configured */
@@ -203,19 +203,6 @@ on_answer(void *owner, const struct ask_answer *answer, const struct fault *why)
     line_close(line);
 }
 
-/* As libpq spells it; a ca_file would turn its "require" into "verify-ca". */
-static const char *
-sslmode_word(int sslmode)
-{
-    static const char *const words[] = {
-        [CONF_SSL_DISABLE] = "disable",     [CONF_SSL_ALLOW] = "allow",
-        [CONF_SSL_PREFER] = "prefer",       [CONF_SSL_REQUIRE] = "require",
-        [CONF_SSL_VERIFY_CA] = "verify-ca", [CONF_SSL_VERIFY_FULL] = "verify-full"
-    };
-
-    return words[sslmode];
-}
-
 static struct line *
 line_new(struct lookups *l, const struct lookup_ask *a)
 {
@@ -227,7 +214,7 @@ line_new(struct lookups *l, const struct lookup_ask *a)
                                  .database = a->database,
                                  .user = a->role,
                                  .password = a->password,
-                                 .sslmode = sslmode_word(a->sslmode),
+                                 .sslmode = conf_sslmode_word(a->sslmode),
                                  .ca_file = a->sslmode >= CONF_SSL_VERIFY_CA ? a->ca_file : NULL,
                                  .options = options };
 

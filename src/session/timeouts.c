@@ -95,7 +95,7 @@ fault_no_server(struct session *s, struct fault *why)
         pinned += holder != NULL && session_is_pinned(holder);
     }
     pool_fault(p->shared, &last);
-    if (s->routing != NULL && s->routing->held_us > 0 && s->routing->failed_us == 0) {
+    if (s->routing != NULL && s->routing->held_us > 0) {
         choose_no_node(s, why);
         return;
     }

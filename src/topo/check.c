@@ -97,18 +97,6 @@ check_at_once(struct watch_node *n)
 
 /* ---- where, and as whom ---- */
 
-static const char *
-sslmode_word(int sslmode)
-{
-    static const char *const words[] = {
-        [CONF_SSL_DISABLE] = "disable",     [CONF_SSL_ALLOW] = "allow",
-        [CONF_SSL_PREFER] = "prefer",       [CONF_SSL_REQUIRE] = "require",
-        [CONF_SSL_VERIFY_CA] = "verify-ca", [CONF_SSL_VERIFY_FULL] = "verify-full"
-    };
-
-    return words[sslmode];
-}
-
 static char *
 find_password(const struct watch *w, const struct conf_cluster *c, const char *user)
 {
@@ -117,7 +105,6 @@ find_password(const struct watch *w, const struct conf_cluster *c, const char *u
     return w->find_password == NULL ? NULL : w->find_password(w->owner, slice_str(user));
 }
 
-/* A ca_file would turn libpq's "require" into "verify-ca". */
 void
 check_target(const struct watch_node *n, struct ask_target *target, char **password)
 {
@@ -132,10 +119,9 @@ check_target(const struct watch_node *n, struct ask_target *target, char **passw
                                    .database = c->monitor_dbname,
                                    .user = user,
                                    .password = *password == NULL ? "" : *password,
-                                   .sslmode = sslmode_word(g->server_tls_sslmode),
+                                   .sslmode = conf_sslmode_word(g->server_tls_sslmode),
+                                   .ca_file = conf_server_ca(g),
                                    .options = "-c search_path=pg_catalog" };
-    if (g->server_tls_sslmode >= CONF_SSL_VERIFY_CA && g->server_tls_ca_file[0] != '\0')
-        target->ca_file = g->server_tls_ca_file;
 }
 
 /* A question that we gave up is to end there too. */
