@@ -157,7 +157,7 @@ def test_a_replication_connection_has_a_server_of_its_own(replicating, cluster):
     assert cursor.fetchone()[3] == "app"
     assert [replicating.wire().value("SELECT 1") for _ in range(4)] == ["1"] * 4
     c.close()
-    wait_until(lambda: not cluster.sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walsender'"), 10,
+    wait_until(lambda: not cluster.sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walsender' AND usename = 'app'"), 10,
                "the walsender gone: such a connection is never pooled")
 
 

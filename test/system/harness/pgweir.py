@@ -117,7 +117,7 @@ class Pgweir:
         try:
             if self.general["listen_addr"]:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
-            else:
+            if self.general["unix_socket_dir"] == self.folder:
                 with socket.socket(socket.AF_UNIX) as s:
                     s.connect(f"{self.folder}/.s.PGSQL.{self.port}")
         except OSError:
