@@ -123,9 +123,10 @@ void conf_sample(struct text *out);
 /* The option part of pgweir.ini(5), in mdoc or man macros. */
 void conf_manual(struct text *out);
 
-/* For libpq connections of our own to servers: the word for an enum conf_sslmode, and the file of authorities,
- * NULL unless servers are verified (with one libpq takes "require" for "verify-ca"). */
-const char *conf_sslmode_word(int mode);
+/* The word for VALUE of an option of KIND that is an enum ("sslmode", "balance", ...). */
+const char *conf_word(const char *kind, int value);
+/* The file of authorities for libpq connections of our own to servers: NULL unless these are verified (with one
+ * libpq takes "require" for "verify-ca"). */
 const char *conf_server_ca(const struct conf_general *g);
 
 #endif

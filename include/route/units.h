@@ -6,8 +6,7 @@
 #include "base/slice.h"
 #include "base/text.h"
 
-/* "16/B374D848": one to eight hexadecimal digits each. */
-bool route_lsn_parse(struct slice text, uint64_t *out);
+/* "16/B374D848"; topo/lsn.h reads it. */
 void route_lsn_print(uint64_t lsn, struct text *out);
 /* A number, perhaps with a fraction, and a unit (us ms s min h d; none: seconds), up to a day. False: it is
  * none. */

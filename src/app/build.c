@@ -82,7 +82,7 @@ app_run(struct app *a)
     watchdog_start(a);
     for (unsigned i = 0; i < a->n_halls; i++)
         worker_start(&a->halls[i].worker);
-    nodes_start(a);
+    nodes_configure(a);
     log_info("process up: pgweir " APP_VERSION ", %u workers", a->n_halls);
     notify_say("READY=1");
     worker_run(&a->control);

@@ -5,9 +5,8 @@
 #include "catalog/catalog.h"
 #include "nodes_private.h"
 
-#define AGAIN_US   (10 * CLOCK_S) /* how old a catalog may become */
-#define AT_ONCE_US 0
-#define FAILED_US  (5 * CLOCK_S)
+#define AGAIN_US  (10 * CLOCK_S) /* how old a catalog may become */
+#define FAILED_US (5 * CLOCK_S)
 
 struct catalog_job {
     struct catalog_job *next;
@@ -97,7 +96,7 @@ load(struct catalog_job *j)
         .database = d->dbname[0] != '\0' ? d->dbname : j->database,
         .user = user,
         .password = password == NULL ? "" : password,
-        .sslmode = conf_sslmode_word(conf->general.server_tls_sslmode),
+        .sslmode = conf_word("sslmode", conf->general.server_tls_sslmode),
         .ca_file = conf_server_ca(&conf->general),
     };
     j->loader = catalog_load(&j->app->control, &target, on_loaded, j);
@@ -176,7 +175,7 @@ catalogs_look(struct app *a)
         if (j->reign == reign || j->loader != NULL)
             continue;
         j->reign = reign;
-        timer_start(&a->control, &j->again, AT_ONCE_US);
+        timer_start(&a->control, &j->again, 0);
     }
 }
 

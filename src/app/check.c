@@ -86,7 +86,7 @@ ask_server(struct checking *k, const char *host, int64_t port, struct slice user
                                        .user = name,
                                        .password = password,
                                        .port = (uint16_t)port,
-                                       .sslmode = conf_sslmode_word(g->server_tls_sslmode),
+                                       .sslmode = conf_word("sslmode", g->server_tls_sslmode),
                                        .ca_file = conf_server_ca(g),
                                        .options = "-c search_path=pg_catalog" };
     const struct ask_query query = {

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "route/route.h"
+#include "route/units.h"
 #include "topo/watch.h"
 
 /* ---- publishing: one round of the halls at a time, always with the newest snapshot ---- */
@@ -67,12 +68,6 @@ nodes_open(struct app *a)
 {
     a->watch = watch_new(&a->control, a->helper, on_topology, a);
     watch_set_find_password(a->watch, nodes_password);
-}
-
-void
-nodes_start(struct app *a)
-{
-    nodes_configure(a);
 }
 
 /* Without a role libpq takes the name of the operating system's user: hardly what was meant. */
@@ -139,7 +134,7 @@ put_lsn(struct admin_table *t, uint64_t lsn)
 {
     struct text text = { 0 };
 
-    text_printf(&text, "%X/%X", (unsigned)(lsn >> 32), (unsigned)lsn);
+    route_lsn_print(lsn, &text);
     admin_put_str(t, lsn == 0 ? NULL : text_str(&text));
     text_done(&text);
 }
@@ -188,8 +183,6 @@ nodes_home(struct task *e)
 static void
 put_cluster(struct admin_table *t, const struct cluster *c)
 {
-    static const char *const consistency[] = { "eventual", "session", "global" };
-    static const char *const balance[] = { "least_conn", "round_robin", "latency", "hash" };
     unsigned up = 0;
 
     for (unsigned i = 0; i < c->n_nodes; i++)
@@ -197,8 +190,8 @@ put_cluster(struct admin_table *t, const struct cluster *c)
     admin_put_str(t, c->name);
     admin_put_str(t, c->primary < 0 ? NULL : c->nodes[c->primary].name);
     admin_put_int(t, (int64_t)c->reign);
-    admin_put_str(t, consistency[c->consistency]);
-    admin_put_str(t, balance[c->balance]);
+    admin_put_str(t, conf_word("consistency", (int)c->consistency));
+    admin_put_str(t, conf_word("balance", (int)c->balance));
     admin_put_int(t, c->max_lag_us / CLOCK_MS);
     admin_put_int(t, c->n_nodes);
     admin_put_int(t, up);

@@ -10,8 +10,7 @@
 void nodes_open(struct app *a);
 /* Of auth_file, when it is there in plain text; NULL otherwise. OWNER is the app. */
 char *nodes_password(void *owner, struct slice role);
-/* The halls run: probes may begin. */
-void nodes_start(struct app *a);
+/* When the halls run, and after each reload: probes begin, or change. */
 void nodes_configure(struct app *a);
 void nodes_done(struct app *a);
 

@@ -269,11 +269,11 @@ words_of(const struct conf_option *o)
 }
 
 const char *
-conf_sslmode_word(int mode)
+conf_word(const char *kind, int value)
 {
-    static const struct conf_option sslmode = { .kind = "sslmode" };
+    const struct conf_option o = { .kind = kind };
 
-    return words_of(&sslmode)[mode];
+    return words_of(&o)[value];
 }
 
 const char *

@@ -8,43 +8,6 @@
 
 /* ---- LSNs ---- */
 
-/* -1: not one to eight hexadecimal digits. */
-static int64_t
-half_lsn(struct slice s)
-{
-    int64_t v = 0;
-
-    if (s.len == 0 || s.len > 8)
-        return -1;
-    for (size_t i = 0; i < s.len; i++) {
-        uint8_t c = s.data[i];
-
-        if (c >= '0' && c <= '9')
-            v = v << 4 | (c - '0');
-        else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
-            v = v << 4 | ((c | 0x20) - 'a' + 10);
-        else
-            return -1;
-    }
-    return v;
-}
-
-bool
-route_lsn_parse(struct slice text, uint64_t *out)
-{
-    const uint8_t *slash = text.len == 0 ? NULL : memchr(text.data, '/', text.len);
-    int64_t high, low;
-
-    if (slash == NULL)
-        return false;
-    high = half_lsn(slice_head(text, (size_t)(slash - text.data)));
-    low = half_lsn(slice_tail(text, (size_t)(slash - text.data) + 1));
-    if (high < 0 || low < 0)
-        return false;
-    *out = (uint64_t)high << 32 | (uint64_t)low;
-    return true;
-}
-
 void
 route_lsn_print(uint64_t lsn, struct text *out)
 {

@@ -3,6 +3,7 @@
 #include "route/wish.h"
 
 #include "route/units.h"
+#include "topo/lsn.h"
 #include "wish_private.h"
 
 #define PREFIX    "pgweir."
@@ -128,7 +129,7 @@ reset_max_lag(struct route_wishes *w, const struct route_wishes *initial)
 static bool
 set_min_lsn(struct route_wishes *w, struct slice value)
 {
-    return route_lsn_parse(value, &w->min_lsn);
+    return lsn_parse(value, &w->min_lsn);
 }
 
 static void

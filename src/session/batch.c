@@ -17,6 +17,8 @@ struct batch {
 static void
 add(const struct session *s, struct batch *b, const struct facts *f)
 {
+    bool read;
+
     if (f->class == CLASS_BEGIN) {
         b->begins = true;
         b->begins_reading = f->begin == BEGIN_READ_ONLY && !f->serializable;
@@ -24,8 +26,9 @@ add(const struct session *s, struct batch *b, const struct facts *f)
     }
     if (f->class == CLASS_END || f->class == CLASS_EMPTY)
         return;
-    b->writes = b->writes || (!choose_is_neutral(f) && !choose_is_read(s, f));
-    b->reads = b->reads && choose_is_read(s, f);
+    read = choose_is_read(s, f);
+    b->writes = b->writes || (!read && !choose_is_neutral(f));
+    b->reads = b->reads && read;
     b->digest = f->digest[0];
     b->n++;
 }

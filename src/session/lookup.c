@@ -214,7 +214,7 @@ line_new(struct lookups *l, const struct lookup_ask *a)
                                  .database = a->database,
                                  .user = a->role,
                                  .password = a->password,
-                                 .sslmode = conf_sslmode_word(a->sslmode),
+                                 .sslmode = conf_word("sslmode", a->sslmode),
                                  .ca_file = a->sslmode >= CONF_SSL_VERIFY_CA ? a->ca_file : NULL,
                                  .options = options };
 

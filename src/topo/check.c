@@ -119,7 +119,7 @@ check_target(const struct watch_node *n, struct ask_target *target, char **passw
                                    .database = c->monitor_dbname,
                                    .user = user,
                                    .password = *password == NULL ? "" : *password,
-                                   .sslmode = conf_sslmode_word(g->server_tls_sslmode),
+                                   .sslmode = conf_word("sslmode", g->server_tls_sslmode),
                                    .ca_file = conf_server_ca(g),
                                    .options = "-c search_path=pg_catalog" };
 }

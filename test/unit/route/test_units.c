@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* LSNs and durations. What is refused stands in test_wish.c, with the settings that use them. */
 #include "route/units.h"
+#include "topo/lsn.h"
 
 #include "base/unit.h"
 
@@ -17,7 +18,7 @@ lsn_and_duration_read_back_as_printed(void **state)
 
         us -= us % (int64_t[]){ 1, 1000, 1000000, 60000000 }[i % 4];
         route_lsn_print(lsn, &t);
-        assert_true(route_lsn_parse(text_slice(&t), &lsn_again) && lsn == lsn_again);
+        assert_true(lsn_parse(text_slice(&t), &lsn_again) && lsn == lsn_again);
         text_clear(&t);
         route_duration_print(us, &t);
         assert_true(route_duration_parse(text_slice(&t), &us_again) && us == us_again);
