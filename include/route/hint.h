@@ -19,5 +19,7 @@
  * False: there were none. The first bad key or value fills WARNING (22023, or 42704 for an unknown key) and the
  * rest still applies; its SQLSTATE is "" when all is well. Without a comment this costs a look at both ends. */
 bool hint_apply(struct slice sql, struct route_wishes *w, struct fault *warning);
+/* A look at both ends: no is sure. */
+bool hint_is_possible(struct slice sql);
 
 #endif

@@ -63,6 +63,7 @@ struct hall {
     unsigned n_listeners;
     struct timer tick;         /* limits on time of linked sessions */
     struct topology *topology; /* held; NULL: none came yet */
+    uint64_t n_views;          /* rises with every topology and configuration: pointers into them are old */
     struct worker *control;    /* where mail for app goes */
     struct watch *watch;       /* may be asked for samples; lives on the control thread */
     struct siblings *siblings; /* pools of databases that are clusters */

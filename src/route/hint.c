@@ -119,13 +119,21 @@ apply(struct slice comment, struct route_wishes *w, struct fault *warning)
 }
 
 bool
+hint_is_possible(struct slice sql)
+{
+    struct slice s = bare(sql);
+
+    return s.len >= 4 && (s.data[0] == '/' || s.data[s.len - 1] == '/');
+}
+
+bool
 hint_apply(struct slice sql, struct route_wishes *w, struct fault *warning)
 {
     struct slice s = bare(sql), first, last;
     bool found;
 
     warning->sqlstate[0] = '\0';
-    if (s.len < 4 || (s.data[0] != '/' && s.data[s.len - 1] != '/'))
+    if (!hint_is_possible(sql))
         return false;
     first = first_comment(s);
     last = last_comment(s);

@@ -117,8 +117,8 @@ choose_batch(struct session *s, struct slice ahead)
     struct batch b = { .reads = true };
     bool whole;
 
-    if (s->server != NULL && s->extended != EXTENDED_CLEAN)
-        return; /* in the middle of one */
+    if (r->lent || (s->server != NULL && s->extended != EXTENDED_CLEAN))
+        return; /* it was looked at before it waited; or in the middle of one */
     choose_no_rule(s);
     r->has_hints = false;
     whole = look(s, &b, ahead);

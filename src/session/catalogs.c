@@ -3,10 +3,19 @@
 #include "base/mem.h"
 #include "choose_private.h"
 
+#define JUDGED 1024 /* a power of two; the newer of two statements in one place stays */
+
+/* A verdict depends on the catalog and on names that a digest has in it, and on nothing else. */
+struct judged {
+    uint64_t digest[2];
+    bool known, read;
+};
+
 struct known_catalog {
     struct known_catalog *next;
     char *database;
     struct catalog *catalog; /* NULL: it is on its way */
+    struct judged *judged;   /* by CATALOG; NULL until it is needed */
 };
 
 static struct known_catalog *
@@ -31,16 +40,51 @@ add(struct hall *h, const char *database)
     return k;
 }
 
-const struct catalog *
-hall_catalog(struct hall *h, const char *database)
+static struct known_catalog *
+find_or_want(struct hall *h, const char *database)
 {
-    const struct known_catalog *k = find(h, database);
+    struct known_catalog *k = find(h, database);
 
-    if (k == NULL && h->want_catalog != NULL) {
-        add(h, database); /* asked for once */
-        h->want_catalog(h, database);
-    }
-    return k == NULL ? NULL : k->catalog;
+    if (k != NULL)
+        return k;
+    if (h->want_catalog != NULL)
+        h->want_catalog(h, database); /* asked for once */
+    return add(h, database);
+}
+
+struct known_catalog *
+hall_catalog(const struct session *s)
+{
+    struct siblings *f = s->routing == NULL ? NULL : s->routing->siblings;
+
+    if (f == NULL)
+        return find_or_want(s->hall, s->database);
+    if (f->catalog == NULL)
+        f->catalog = find_or_want(s->hall, s->database);
+    return f->catalog;
+}
+
+enum catalog_verdict
+known_judge(const struct known_catalog *k, const struct facts *f, struct slice *because)
+{
+    return catalog_judge(k->catalog, f, because);
+}
+
+bool
+known_is_read(struct known_catalog *k, const struct facts *f)
+{
+    struct judged *j;
+
+    if (f->has_literals) /* others of its digest may be something else */
+        return catalog_judge(k->catalog, f, NULL) == CATALOG_READ;
+    if (k->judged == NULL)
+        k->judged = mem_zalloc(JUDGED * sizeof(*k->judged));
+    j = &k->judged[f->digest[0] & (JUDGED - 1)];
+    if (!j->known || j->digest[0] != f->digest[0] || j->digest[1] != f->digest[1])
+        *j = (struct judged){ .digest = { f->digest[0], f->digest[1] },
+                              .known = true,
+                              .read = catalog_judge(k->catalog, f, NULL) == CATALOG_READ };
+    return j->read;
 }
 
 void
@@ -52,6 +96,8 @@ hall_set_catalog(struct hall *h, const char *database, struct catalog *c)
         k = add(h, database);
     catalog_drop(k->catalog);
     k->catalog = c;
+    mem_free(k->judged);
+    k->judged = NULL;
 }
 
 void
@@ -62,6 +108,7 @@ hall_forget_catalogs(struct hall *h)
 
         h->catalogs = k->next;
         catalog_drop(k->catalog);
+        mem_free(k->judged);
         mem_free(k->database);
         mem_free(k);
     }

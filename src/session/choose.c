@@ -3,7 +3,6 @@
  * together here, and its answer becomes the pool to borrow from. */
 #include "base/clock.h"
 #include "base/mem.h"
-#include "base/random.h"
 #include "choose_private.h"
 #include "route/hint.h"
 #include "topo/watch.h"
@@ -71,11 +70,16 @@ choose_hints(struct session *s, const struct facts *f, struct slice sql)
 {
     struct routing *r = s->routing;
     struct fault warning;
-    bool rule = find_rule(s, f, sql), hints;
+    bool rule = find_rule(s, f, sql), allowed = s->hall->setup.conf->general.allow_hints, hints;
 
+    r->ruled = r->has_hints = false;
+    if (!rule && (!allowed || !hint_is_possible(sql))) {
+        r->warned = false;
+        return;
+    }
     r->hinted = r->wishes;
     r->ruled = rule && rules_apply(s->hall->rules, r->rule, r->own, &r->hinted);
-    hints = s->hall->setup.conf->general.allow_hints && hint_apply(sql, &r->hinted, &warning);
+    hints = allowed && hint_apply(sql, &r->hinted, &warning);
     r->ruled = r->ruled && (!hints || hints_leave_route(s));
     r->has_hints = hints || rule;
     if (hints && warning.sqlstate[0] != '\0' && !r->warned)
@@ -88,6 +92,8 @@ choose_request(struct session *s, const struct facts *f, struct slice sql)
 {
     struct routing *r = s->routing;
 
+    if (r->lent) /* it was looked at before it waited */
+        return;
     r->is_read = f != NULL && choose_is_read(s, f);
     r->is_doubt = !r->is_read && f != NULL && (f->reads_by_grammar || choose_is_neutral(f));
     r->begins = f != NULL && f->class == CLASS_BEGIN;
@@ -193,6 +199,14 @@ choose_ended(struct session *s)
 
 /* ---- the decision ---- */
 
+/* Good enough to spread reads, and no system call. */
+static uint32_t
+chance(struct siblings *f)
+{
+    f->chance = f->chance * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (uint32_t)(f->chance >> 32);
+}
+
 static void
 ask(struct session *s, const struct cluster *c, unsigned *busy, struct route_question *q)
 {
@@ -213,7 +227,7 @@ ask(struct session *s, const struct cluster *c, unsigned *busy, struct route_que
         .read_only = !keeps && (r->read_only || (r->begins && choose_default_read_only(s))),
         .token = r->token,
         .client_hash = r->hash,
-        .random = (uint32_t)random_u64(),
+        .random = chance(r->siblings),
         .busy = busy,
         .turn = &r->siblings->turn,
         .now_us = session_now(s),
@@ -419,6 +433,7 @@ choose_explain(struct session *s, const struct facts *f, struct slice sql, struc
     out->reason = reason_of(s->routing, &a);
     now.siblings->turn = s->routing->siblings->turn;
     now.wishes_of = s->routing->wishes_of;
+    now.wishes_known = true;
     now.wishes = s->routing->wishes;
     now.token = s->routing->token; /* a sample may have resolved it */
     now.in_held = s->routing->in_held;

@@ -16,7 +16,11 @@ struct siblings {
     struct siblings *next;
     char *database, *user;
     struct pool *at[MOST_NODES];
-    unsigned turn; /* round robin */
+    struct known_catalog *catalog; /* of DATABASE; NULL: not looked for yet */
+    const struct cluster *cluster; /* what choose_cluster() found when the hall's n_views was SEEN */
+    uint64_t seen;
+    uint64_t chance; /* where chance stands */
+    unsigned turn;   /* round robin */
 };
 
 struct routing {
@@ -25,6 +29,7 @@ struct routing {
     struct route_token token;
     struct route_wishes wishes;
     struct params *wishes_of; /* the settings they were read from; held, or NULL */
+    bool wishes_known;        /* false: they are to be read again */
     struct ring in_held;
     int64_t held_us;          /* since when this request finds no node; 0: it does */
     int64_t failed_us;        /* since when servers could not be had for it; 0: none failed */
@@ -59,7 +64,13 @@ struct routing {
 bool choose_begin(struct session *s, const struct conf_database *d);
 void choose_done(struct session *s); /* fine without a routing */
 /* Read pgweir.* from the session's settings again when they changed. */
-void choose_settings(struct session *s);
+void choose_read_settings(struct session *s);
+static inline void
+choose_settings(struct session *s)
+{
+    if (!s->routing->wishes_known || s->settings != s->routing->wishes_of)
+        choose_read_settings(s);
+}
 /* The next request has these facts (NULL: nothing is known of it) and hints. */
 void choose_request(struct session *s, const struct facts *f, struct slice sql);
 /* It neither reads nor writes. */
@@ -126,8 +137,12 @@ const struct cluster *choose_cluster(const struct session *s);
 bool choose_is_primary(const struct session *s, const struct cluster *c);
 /* How long a request of S is held at most, in microseconds. */
 int64_t choose_patience(const struct session *s);
-/* NULL: not known, but asked for. */
-const struct catalog *hall_catalog(struct hall *h, const char *database);
+/* What is known of the database of S; it stays where it is. */
+struct known_catalog *hall_catalog(const struct session *s);
+/* The verdict on F by the newest catalog, or without one, which was asked for then. */
+enum catalog_verdict known_judge(const struct known_catalog *k, const struct facts *f, struct slice *because);
+/* The same, remembered: it is a read. */
+bool known_is_read(struct known_catalog *k, const struct facts *f);
 /* Is a statement with these facts surely a read for the session's database? */
 bool choose_is_read(const struct session *s, const struct facts *f);
 /* The same; BECAUSE is the name that decided, or empty. */

@@ -192,6 +192,7 @@ hall_configure(struct hall *h, const struct hall_setup *setup)
     struct hall_setup old = h->setup;
 
     setup_hold(&h->setup, setup);
+    h->n_views++;
     pools_configure(&h->pools, setup->conf, setup->secrets, setup->server_tls);
     setup_drop(&old);
     choose_configure(h);

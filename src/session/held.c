@@ -175,6 +175,7 @@ hall_set_topology(struct hall *h, struct topology *t)
     struct topology *before = h->topology;
 
     h->topology = t; /* first of all: what is closed below looks for another node */
+    h->n_views++;
     leave_see(h);
     for (unsigned i = 0; i < t->n_clusters; i++)
         for (unsigned k = 0; k < t->clusters[i].n_nodes; k++)

@@ -16,13 +16,13 @@ bool
 choose_judge(const struct session *s, const struct facts *f, struct slice *because)
 {
     return f->reads_by_grammar && !was_refused(s->hall, f) &&
-           catalog_judge(hall_catalog(s->hall, s->database), f, because) == CATALOG_READ;
+           known_judge(hall_catalog(s), f, because) == CATALOG_READ;
 }
 
 bool
 choose_is_read(const struct session *s, const struct facts *f)
 {
-    return choose_judge(s, f, NULL);
+    return f->reads_by_grammar && !was_refused(s->hall, f) && known_is_read(hall_catalog(s), f);
 }
 
 static void

@@ -92,9 +92,9 @@ completed(struct session *s, const struct facts *f, unsigned n, struct slice tag
         note(s, &f->effects[i]);
         to_savepoint = to_savepoint || f->effects[i].kind == EFFECT_ROLLBACK_TO;
     }
-    if (slice_is(tag, "COMMIT"))
+    if (slice_equal(tag, SLICE("COMMIT")))
         settings_commit(s);
-    else if (slice_is(tag, "ROLLBACK") && !to_savepoint)
+    else if (slice_equal(tag, SLICE("ROLLBACK")) && !to_savepoint)
         settings_rollback(s);
 }
 
@@ -407,13 +407,21 @@ pass_rest(struct session *s, struct slice bytes)
     return part.len;
 }
 
+static bool
+has_no_data(uint8_t type)
+{
+    return type == '1' || type == '2' || type == 'T' || type == 'n' || type == 't';
+}
+
 /* Replies without data do not stand in the way of another try: the client does not get them twice. */
 static enum relayed
 pass_once(struct session *s, const struct reply *r)
 {
     struct routing *g = s->routing;
 
-    if (memchr("12Tnt", r->type, 5) == NULL || !r->whole) {
+    if (!s->retriable && g->n_skip == 0)
+        return RELAY_PASS;
+    if (!has_no_data(r->type) || !r->whole) {
         s->retriable = false;
         return RELAY_PASS;
     }

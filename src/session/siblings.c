@@ -18,6 +18,8 @@ find_siblings(struct session *s)
     f = mem_new(struct siblings);
     f->database = mem_strdup(s->database);
     f->user = mem_strdup(s->user);
+    f->seen = h->n_views - 1;
+    hall_random(h, &f->chance, sizeof(f->chance));
     f->next = h->siblings;
     h->siblings = f;
     return f;
@@ -72,13 +74,27 @@ choose_n_nodes(const struct cluster *c)
     return c->n_nodes < MOST_NODES ? c->n_nodes : MOST_NODES;
 }
 
-const struct cluster *
-choose_cluster(const struct session *s)
+static const struct cluster *
+find_cluster(const struct session *s)
 {
     const struct conf_database *d = conf_find_database(s->hall->setup.conf, slice_str(s->database));
     const struct conf_cluster *c = d == NULL ? NULL : conf_cluster_of(s->hall->setup.conf, d);
 
     return c == NULL || s->hall->topology == NULL ? NULL : topology_find(s->hall->topology, slice_str(c->name));
+}
+
+const struct cluster *
+choose_cluster(const struct session *s)
+{
+    struct siblings *f = s->routing == NULL ? NULL : s->routing->siblings;
+
+    if (f == NULL)
+        return find_cluster(s);
+    if (f->seen != s->hall->n_views) {
+        f->cluster = find_cluster(s);
+        f->seen = s->hall->n_views;
+    }
+    return f->cluster;
 }
 
 /* ---- at login ---- */

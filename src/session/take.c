@@ -138,6 +138,30 @@ stream_through(struct session *s, struct slice bytes)
     return part.len;
 }
 
+/* Of a batch: Parse, Bind, Describe, Execute, Close. */
+static bool
+is_batched(uint8_t type)
+{
+    return type == 'P' || type == 'B' || type == 'D' || type == 'E' || type == 'C';
+}
+
+/* The same when there is a node to be chosen; BYTES start with M. */
+static enum take
+take_routed(struct session *s, const struct rule *rule, struct taken *m, struct slice bytes)
+{
+    enum take answer;
+
+    if (s->routing->again)
+        return TAKE_WAIT; /* what comes next must not overtake it */
+    if (is_batched(m->frame.type))
+        choose_batch(s, bytes);
+    answer = take_one(s, rule, m);
+    if (s->state == SESSION_GONE)
+        return TAKE_CLOSED;
+    s->routing->lent = false; /* it was for this message */
+    return answer == TAKE_WAIT ? refuse_route(s, m->frame.type) : answer;
+}
+
 /* One message at the start of BYTES. */
 static enum take
 take_message(struct session *s, struct slice bytes, size_t *used)
@@ -168,13 +192,7 @@ take_message(struct session *s, struct slice bytes, size_t *used)
     m.bytes = slice_head(bytes, m.frame.len);
     m.body = slice_tail(m.bytes, WIRE_HEADER);
     m.whole = m.bytes.len == m.frame.len;
-    if (s->routing != NULL && s->routing->again)
-        return TAKE_WAIT; /* what comes next must not overtake it */
-    if (s->routing != NULL && memchr("PBDEC", m.frame.type, 5) != NULL)
-        choose_batch(s, bytes);
-    answer = take_one(s, rule, &m);
-    if (answer == TAKE_WAIT && s->routing != NULL && s->state != SESSION_GONE)
-        answer = refuse_route(s, m.frame.type);
+    answer = s->routing == NULL ? take_one(s, rule, &m) : take_routed(s, rule, &m, bytes);
     if (answer == TAKE_DONE && s->state != SESSION_GONE) {
         *used = m.bytes.len;
         if (s->retriable)

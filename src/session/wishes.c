@@ -78,8 +78,7 @@ choose_configure(struct hall *h)
 
         if (g == NULL)
             continue;
-        params_drop(g->wishes_of); /* its settings are to be read again */
-        g->wishes_of = NULL;
+        g->wishes_known = false;
         g->rule = RULE_NONE;
     }
 }
@@ -87,13 +86,12 @@ choose_configure(struct hall *h)
 /* What the database, then the session itself wishes, and the rules in between: the database's line < a rule <
  * SET and start-up options < a hint. */
 void
-choose_settings(struct session *s)
+choose_read_settings(struct session *s)
 {
     struct routing *r = s->routing;
     struct params *set = s->settings;
 
-    if (r == NULL || (set == r->wishes_of && set != NULL))
-        return;
+    r->wishes_known = true;
     database_wishes(&r->wishes, conf_find_database(s->hall->setup.conf, slice_str(s->database)));
     params_drop(r->wishes_of);
     r->wishes_of = set == NULL ? NULL : params_hold(set);

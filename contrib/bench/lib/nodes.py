@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: ISC
 """What routing costs and brings: pgweir in front of a primary with two replicas, one entry for each way to use them."""
+import glob
+import re
+
 from .place import free_port
 from .process import Process, wait_for_port
 from .real import Cluster, SERVERS, pgbench, programs
@@ -17,6 +20,8 @@ ENTRIES = {
 READ = "\\set aid random(1, 1000000)\nSELECT abalance FROM pgbench_accounts WHERE aid = :aid;\n"
 WRITE = "\\set aid random(1, 1000000)\nUPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid = :aid;\n"
 MIXES = {"reads": ["-f", "read.sql"], "80/20": ["-f", "read.sql@8", "-f", "write.sql@2"]}
+MODES = {"simple": [], "extended": ["-m", "extended"], "prepared": ["-m", "prepared"]}
+LOOKUP = ["-u", "bench", "-d", "bench", "-c", 16, "-q", "SELECT abalance FROM pgbench_accounts WHERE aid = 7"]
 
 
 class Replica:
@@ -35,7 +40,7 @@ class Replica:
         self.process.stop()
 
 
-def start(bench, primary, replicas, entry):
+def start(bench, primary, replicas, entry, wrap=()):
     """pgweir with one way to use the nodes."""
     folder, port = bench.place.new_folder("run-nodes"), free_port()
     nodes = "".join(f"pg{i} = cluster=main host=127.0.0.1 port={n.port}\n" for i, n in enumerate([primary, *replicas], 1))
@@ -44,9 +49,9 @@ def start(bench, primary, replicas, entry):
         f.write(f"[pgweir]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nworkers = 1\nauth_type = any\n"
                 f"pool_mode = transaction\ndefault_pool_size = {SERVERS}\nlog_connections = 0\nlog_disconnections = 0\n"
                 f"drain_delay = 0\n{clusters}[databases]\nbench = " + (entry or f"host=127.0.0.1 port={primary.port}") + "\n")
-    peer = Process([bench.place.path("bin", "pgweir"), folder + "/pgweir.ini"], folder + "/log", folder=folder)
+    peer = Process([*wrap, bench.place.path("bin", "pgweir"), folder + "/pgweir.ini"], folder + "/log", folder=folder)
     peer.port = port
-    if not wait_for_port(port):
+    if not wait_for_port(port, 60):
         raise SystemExit("pgweir did not start: " + peer.tail())
     return peer
 
@@ -86,4 +91,54 @@ def nodes_case(bench):
           ["load", "entry", "tps, best", "ratio", "p50 ms", "p99 ms", "CPU us/transaction", "errors"], rows, bench.options.out)
 
 
-CASES = {"nodes": nodes_case}
+# --- what the choice itself costs
+
+def instructions(bench, primary, replicas, entry, words, n):
+    """thread -> all its instructions while N queries run, under callgrind."""
+    folder = bench.place.new_folder("callgrind")
+    peer = start(bench, primary, replicas, entry, ["valgrind", "--tool=callgrind", "--separate-threads=yes",
+                                                   f"--callgrind-out-file={folder}/out"])
+    run = bench.load(peer.port, *LOOKUP, "-w", 2000, "-n", n, *words)
+    peer.stop()
+    if "error" in run or run["errors"]:
+        raise SystemExit(f"the load found {run}")
+    totals = {}
+    for path in glob.glob(folder + "/out-*"):
+        with open(path, errors="replace") as f:
+            found = re.search(r"^(?:summary|totals): (\d+)", f.read(), re.M)
+        totals[path] = int(found.group(1)) if found else 0
+    return totals
+
+
+def per_query(bench, primary, replicas, entry, words):
+    """Of the worker, which is the thread that works most for more queries."""
+    few, many = (instructions(bench, primary, replicas, entry, words, n) for n in (4000, 24000))
+    return max((many[path] - few.get(path, 0)) / 20000 for path in many)
+
+
+def routing_case(bench):
+    """User-mode instructions and CPU per read with one server, and with a cluster: the difference is the choice."""
+    primary = Cluster(bench.place)
+    replicas, peers, runs, counts = [], {}, {}, {}
+    entries = {name: ENTRIES[name] for name in ("one server", "eventual", "session")}
+    try:
+        replicas = [Replica(bench.place, primary) for _ in range(2)]
+        for mode, words in MODES.items():
+            for name, entry in entries.items():
+                counts[mode, name] = per_query(bench, primary, replicas, entry, words)
+        peers = {name: start(bench, primary, replicas, entry) for name, entry in entries.items()}
+        for _ in range(bench.options.rounds):
+            for mode, words in MODES.items():
+                for name, peer in peers.items():
+                    runs.setdefault((mode, name), []).append(bench.load(peer.port, *LOOKUP, "-w", 2000, "-s", bench.options.seconds,
+                                                                        *words, processes=[("proxy", peer)]))
+    finally:
+        for each in [*peers.values(), *replicas, primary]:
+            each.stop()
+    rows = [[mode, name, counts[mode, name], counts[mode, name] - counts[mode, "one server"], least(found, "cpu_proxy"),
+             least(found, "cpu_proxy") - least(runs[mode, "one server"], "cpu_proxy")] for (mode, name), found in runs.items()]
+    table("what a read costs with a cluster of three nodes", ["query", "entry", "instructions", "more", "CPU us", "more"], rows,
+          bench.options.out)
+
+
+CASES = {"nodes": nodes_case, "routing": routing_case}
