@@ -25,7 +25,7 @@ tell(struct session *s, enum pin_reason reason, bool kept)
 {
     struct fault why;
 
-    if ((s->noticed & 1u << reason) != 0)
+    if ((s->noticed & 1u << reason) != 0 || (kept && !s->hall->setup.conf->general.pin_notice))
         return;
     s->noticed |= (uint16_t)(1u << reason);
     if (kept)

@@ -43,6 +43,12 @@ def test_the_pin_is_announced_once_with_its_reason(make_weir, name):
     assert len([n for n in a.notices if "pin" in n["M"].lower()]) == 1
 
 
+def test_the_announcement_can_be_turned_off(make_weir):
+    a = make_weir(pin_notice=0).wire()
+    a.query("CREATE TEMP TABLE kept AS SELECT 42 AS v")
+    assert a.notices == [] and a.value("SELECT v FROM kept") == "42"
+
+
 @pytest.mark.parametrize("name, undo", [(name, "DISCARD ALL") for name in PINNING] +
                          [("try advisory lock", "SELECT pg_advisory_unlock_all()"), ("cursor with hold", "CLOSE ALL")])
 def test_the_server_is_free_again_when_the_state_is_surely_gone(make_weir, name, undo):

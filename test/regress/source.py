@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: ISC
+"""PostgreSQL's source as Debian ships it, and what the tests need of it, built."""
+import glob
+import os
+import re
+import subprocess
+
+PACKAGE = "postgresql-15"
+REPOSITORIES = "".join(f"""Types: deb-src
+URIs: http://deb.debian.org/{archive}
+Suites: {names}
+Components: main
+Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+
+""" for archive, names in [("debian", "bookworm bookworm-updates"), ("debian-security", "bookworm-security")])
+BINARIES = "/usr/lib/postgresql/15/bin"
+
+
+class Programs:
+    def __init__(self, top):
+        self.top = top
+        self.version = re.search(r"postgresql-(15\.\d+)$", top).group(1)
+        self.regress, self.isolation = os.path.join(top, "src/test/regress"), os.path.join(top, "src/test/isolation")
+        self.pipeline = os.path.join(top, "src/test/modules/libpq_pipeline/libpq_pipeline")
+        self.psql_folder = BINARIES
+
+
+def _run(*words, cwd, quiet=True):
+    done = subprocess.run(words, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode != 0:
+        raise SystemExit(f"{' '.join(words)} ended with {done.returncode}:\n{done.stdout[-3000:]}")
+    return done.stdout
+
+
+def _apt(folder):
+    """apt-get and apt-cache with lists of our own: the machine's are not touched."""
+    for name in ("lists/partial", "archives/partial"):
+        os.makedirs(os.path.join(folder, name), exist_ok=True)
+    with open(os.path.join(folder, "source.sources"), "w") as f:
+        f.write(REPOSITORIES)
+    return ["-q", "-o", f"Dir::Etc::SourceList={folder}/source.sources", "-o", "Dir::Etc::SourceParts=-",
+            "-o", f"Dir::State::Lists={folder}/lists", "-o", f"Dir::Cache={folder}", "-o", "APT::Sandbox::User=root"]
+
+
+def _download(cache):
+    """The newest version that can be had: one that is listed may be gone."""
+    options = _apt(os.path.join(cache, "apt"))
+    _run("apt-get", *options, "update", cwd=cache)
+    listed = _run("apt-cache", *options, "showsrc", PACKAGE, cwd=cache)
+    versions = sorted(set(re.findall(r"^Version: (15\.(\d+)\S*)$", listed, re.M)), key=lambda v: -int(v[1]))
+    for version, _ in versions:
+        words = ["apt-get", *options, "source", "--download-only", f"{PACKAGE}={version}"]
+        if subprocess.run(words, cwd=cache, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0:
+            return
+    raise SystemExit(f"no source package of {PACKAGE} can be downloaded")
+
+
+def _top(cache):
+    found = glob.glob(os.path.join(cache, "postgresql-15.*/configure"))
+    return os.path.dirname(max(found, key=lambda p: int(re.search(r"-15\.(\d+)/", p).group(1)))) if found else None
+
+
+def _build(programs):
+    """Not the server: regress.so loads into Debian's, which has the same ABI. Servers run as another user, who reads all this."""
+    _run("./configure", "-q", "--without-readline", "--without-zlib", cwd=programs.top)
+    for folder, target in [("src/backend", "submake-generated-headers"), ("src/test/regress", "all"), ("src/test/isolation", "all"),
+                           ("src/test/modules/libpq_pipeline", "all"), ("src/bin/psql", "psql")]:
+        _run("make", "-s", "-j2", "-C", folder, target, cwd=programs.top)
+    _run("chmod", "-R", "a+rX", ".", cwd=programs.top)
+
+
+def prepare(cache):
+    os.makedirs(cache, exist_ok=True)
+    if _top(cache) is None:
+        _download(cache)
+        _run("tar", "xf", glob.glob(os.path.join(cache, "postgresql-15_15.*.orig.tar.bz2"))[0], cwd=cache)
+    programs = Programs(_top(cache))
+    if not os.path.exists(os.path.join(programs.top, "src/bin/psql/psql")):
+        _build(programs)
+    if f" {programs.version} " not in _run(f"{BINARIES}/psql", "--version", cwd=cache):
+        programs.psql_folder = os.path.join(programs.top, "src/bin/psql")
+    return programs
