@@ -67,6 +67,7 @@ struct session {
     struct session_limits limits;
     bool is_unix, tls, entered, swallow_left, lost, lost_told, lost_bound, replication, direct_tls;
     bool explained;               /* a SET was noted since the last ReadyForQuery */
+    bool unconfirmed;             /* a setting that the server reports was set; see settings_confirm() */
     bool only_reads;              /* nothing in flight can change anything */
     bool ending;                  /* COMMIT may be in flight */
     bool cut;                     /* the client has half a message: say nothing more */

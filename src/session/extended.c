@@ -90,22 +90,27 @@ put_built(struct session *s, struct text *t)
     text_clear(t);
 }
 
+void
+close_statement(struct session *s, struct statement_id id)
+{
+    struct text *t = session_scratch(s);
+    size_t start = wire_begin(t, 'C');
+    char name[STATEMENT_NAME];
+
+    wire_put_u8(t, 'S');
+    wire_put_string(t, slice_of(name, statement_name(id, name)));
+    wire_end(t, start, 'C');
+    put_built(s, t);
+    pending_push(s, PENDING_CLOSE, PENDING_OURS);
+}
+
 static void
 close_evicted(struct session *s)
 {
     struct statement_id id;
-    char name[STATEMENT_NAME];
 
-    while (prepared_evict(s->server->prepared, most_prepared(s), &id)) {
-        struct text *t = session_scratch(s);
-        size_t start = wire_begin(t, 'C');
-
-        wire_put_u8(t, 'S');
-        wire_put_string(t, slice_of(name, statement_name(id, name)));
-        wire_end(t, start, 'C');
-        put_built(s, t);
-        pending_push(s, PENDING_CLOSE, PENDING_OURS);
-    }
+    while (prepared_evict(s->server->prepared, most_prepared(s), &id))
+        close_statement(s, id);
 }
 
 /* The server knows ST, or will by the time it reads what follows. */

@@ -100,21 +100,18 @@ link_need(struct session *s)
     return true;
 }
 
-/* A table changed under statements that this server knows: it learns them anew. */
+/* A table changed under statements that this server knows: it learns them anew. Statements that the session
+ * made by SQL are its own affair. */
 static void
 forget_stale_plans(struct session *s)
 {
-    struct text *t;
+    struct statement_id id;
 
     if (!s->server->stale_plans)
         return;
     s->server->stale_plans = false;
-    prepared_clear(s->server->prepared);
-    t = session_scratch(s);
-    wire_put_query(t, SLICE("DEALLOCATE ALL"));
-    stream_put_copy(&s->server->stream, text_slice(t));
-    text_clear(t);
-    pending_push(s, PENDING_QUERY, PENDING_OURS);
+    while (prepared_evict(s->server->prepared, 0, &id))
+        close_statement(s, id);
 }
 
 void

@@ -198,7 +198,8 @@ on_error(struct session *s, const struct reply *r)
     }
     if (s->server->status == 'I')
         settings_rollback(s);
-    if (slice_is(e.sqlstate, "0A000") && slice_is(e.message, "cached plan must not change result type"))
+    if (head->kind != PENDING_QUERY && slice_is(e.sqlstate, "0A000") &&
+        slice_is(e.message, "cached plan must not change result type"))
         s->server->stale_plans = true;
     if (head->kind == PENDING_QUERY || head->kind == PENDING_CALL) {
         s->copy = COPY_NONE;
@@ -234,6 +235,7 @@ static void
 transaction_ended(struct session *s)
 {
     settings_commit(s);
+    settings_confirm(s);
     bound_clear(s);
     if (s->told_before != s->server->reports) {
         params_drop(s->told_before);

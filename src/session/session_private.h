@@ -118,6 +118,9 @@ struct params *settings_own_reports(const struct session *s, struct params *repo
 void settings_note(struct session *s, const struct effect *e);
 void settings_commit(struct session *s);   /* what was noted is lasting */
 void settings_rollback(struct session *s); /* it never happened */
+/* The transaction is over, and all reports are here: settings that were set and are reported are what the
+ * server says they are, as SET DateStyle = YMD leaves the style what it was. */
+void settings_confirm(struct session *s);
 /* Tell the client what the server reports and it does not know. */
 void settings_tell(struct session *s);
 /* The server reported a value that no SET explains (a function set it): it becomes a setting of the session. */
@@ -175,6 +178,8 @@ void take_note_ending(struct session *s, const struct facts *f);
 void take_refuse(struct session *s, const struct fault *why, bool extended);
 
 void bound_clear(struct session *s); /* portals end with their transaction */
+/* Tell the server to forget the statement that it knows as ID. */
+void close_statement(struct session *s, struct statement_id id);
 
 /* ---- link.c: having a server ---- */
 

@@ -272,6 +272,18 @@ reset_all(struct session *s)
     s->server->settings = params_empty(s->hall->pools.sets);
 }
 
+/* NAME was set by REPLAY. */
+static void
+set_one(struct session *s, struct slice name, struct slice replay)
+{
+    s->settings = params_with(s->settings, name, replay);
+    if (s->server == NULL)
+        return;
+    if (s->server->settings != NULL)
+        s->server->settings = params_with(s->server->settings, name, replay);
+    s->unconfirmed = s->unconfirmed || params_find(s->server->reports, name) != NULL;
+}
+
 static void
 apply(struct session *s, const struct set_op *op)
 {
@@ -279,9 +291,7 @@ apply(struct session *s, const struct set_op *op)
 
     switch (op->kind) {
     case OP_SET:
-        s->settings = params_with(s->settings, name, replay);
-        if (s->server != NULL && s->server->settings != NULL)
-            s->server->settings = params_with(s->server->settings, name, replay);
+        set_one(s, name, replay);
         break;
     case OP_RESET:
         reset_one(s, name);
@@ -319,6 +329,27 @@ settings_rollback(struct session *s)
         op_free(container_of(ring_first(&s->log->ops), struct set_op, in_log));
     mem_free(s->log);
     s->log = NULL;
+}
+
+/* A setting that the server has by other SQL was reset: its report is the server's default. */
+void
+settings_confirm(struct session *s)
+{
+    const struct params *reports;
+
+    if (!s->unconfirmed || s->server->settings == NULL)
+        return;
+    s->unconfirmed = false;
+    reports = s->server->reports;
+    for (unsigned i = 0; i < reports->n; i++) {
+        const struct param *mine = params_find(s->settings, reports->at[i].name);
+        const struct param *there = params_find(s->server->settings, reports->at[i].name);
+
+        if (mine == NULL || there == NULL || !slice_equal(mine->value, there->value))
+            continue;
+        s->settings = settings_with(s->settings, mine->name, reports->at[i].value);
+        s->server->settings = settings_with(s->server->settings, there->name, reports->at[i].value);
+    }
 }
 
 void

@@ -301,3 +301,16 @@ def test_a_long_statement_name_works(make_weir):
     name = "n" * 2000
     prepare(w, name, "SELECT 'long'")
     assert run(w, name) == [["long"]]
+
+
+def test_a_changed_table_leaves_statements_made_by_sql_alone(make_weir, cluster, unique):
+    cluster.sql(f"CREATE TABLE {unique} AS SELECT 1 AS a; GRANT ALL ON {unique} TO app")
+    w = make_weir(pool_mode="session").wire()
+    w.query(f"PREPARE mine AS SELECT * FROM {unique}; PREPARE other AS SELECT 7")
+    w.query("EXECUTE mine")
+    cluster.sql(f"ALTER TABLE {unique} ADD b int DEFAULT 2")
+    for _ in range(2):
+        with pytest.raises(wire.ServerError, match="cached plan"):
+            w.query("EXECUTE mine")
+    assert w.query("EXECUTE other") == [["7"]]
+    cluster.sql(f"DROP TABLE {unique}")

@@ -303,3 +303,21 @@ def test_a_replica_says_that_it_is_one(make_weir, replica):
     assert w.parameters["in_hot_standby"] == "on"
     with pytest.raises(wire.ServerError, match="25006"):
         w.query("CREATE TABLE never (i int)")
+
+
+def test_a_setting_that_keeps_a_part_of_what_was_is_carried_whole(make_weir):
+    weir = make_weir(default_pool_size=2, workers=1)
+    a, b = weir.wire(datestyle="Postgres, MDY"), weir.wire(datestyle="German")
+    a.query("SET datestyle TO ymd")
+    mine = a.value("SELECT pg_backend_pid()")
+    b.query("BEGIN")
+    assert b.value("SELECT pg_backend_pid()") == mine
+    assert a.value("SELECT pg_backend_pid()") != mine
+    assert a.value("SHOW datestyle") == "Postgres, YMD"
+    a.query("BEGIN; SET datestyle TO iso; COMMIT")
+    a.query("BEGIN; SET datestyle TO sql; ROLLBACK")
+    b.query("COMMIT")
+    assert b.value("SHOW datestyle") == "German, DMY"
+    assert a.value("SHOW datestyle") == "ISO, YMD"
+    a.query("RESET datestyle")
+    assert a.value("SHOW datestyle") == "Postgres, MDY"
