@@ -31,12 +31,26 @@ enum catalog_verdict catalog_judge(const struct catalog *c, const struct facts *
 struct catalog_loader;
 typedef void
 catalog_on_loaded(void *owner, struct catalog *c, const struct fault *why); /* C is held for the callee;
-                                                                               NULL with WHY */
+                                                                               NULL with WHY, or when the
+                                                                               marks say that it is as before */
 struct catalog_target {
     const char *host, *database, *user, *password, *sslmode, *ca_file;
     uint16_t port;
 };
-struct catalog_loader *catalog_load(struct worker *control, const struct catalog_target *target,
+/* By what a catalog was recognized when it was last read; all zero: it was not. Good for one server only. */
+#define CATALOG_MARK 320
+struct catalog_marks {
+    char counts[CATALOG_MARK], rows[CATALOG_MARK];
+};
+/* How hard to look for a change: by counters, which are a second late; by every row; or read it all anyway. */
+enum catalog_effort { CATALOG_IF_COUNTED, CATALOG_IF_CHANGED, CATALOG_WHOLE };
+struct catalog_wanted {
+    struct catalog_target target;
+    enum catalog_effort effort;
+    struct catalog_marks
+        *marks; /* must live until ON_LOADED or the cancel; changed: to those of what was read */
+};
+struct catalog_loader *catalog_load(struct worker *control, const struct catalog_wanted *wanted,
                                     catalog_on_loaded *on_loaded, void *owner);
 /* Before on_loaded: it is not called then. NULL is fine. */
 void catalog_load_cancel(struct catalog_loader *l);

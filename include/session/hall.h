@@ -68,11 +68,12 @@ struct hall {
     struct watch *watch;       /* may be asked for samples; lives on the control thread */
     struct siblings *siblings; /* pools of databases that are clusters */
     struct known_catalog *catalogs;
-    void (*want_catalog)(struct hall *h, const char *database); /* hall_set_catalog() follows, on all halls */
-    uint64_t *routes;                                           /* counts, by enum route_reason */
-    struct rules *rules;                                        /* NULL: there are none */
-    uint64_t *refused; /* digests of statements that a replica refused as writes */
-    struct ring held;  /* requests that no node can serve now */
+    /* hall_set_catalog() follows on all halls; CHANGED: once more, if it did. */
+    void (*want_catalog)(struct hall *h, const char *database, bool changed);
+    uint64_t *routes;    /* counts, by enum route_reason */
+    struct rules *rules; /* NULL: there are none */
+    uint64_t *refused;   /* digests of statements that a replica refused as writes */
+    struct ring held;    /* requests that no node can serve now */
     struct timer held_timer;
     _Atomic int64_t *last_write; /* when a write was last acknowledged by any worker */
     unsigned next_deal;          /* whose turn it is to get a Unix socket client */
@@ -93,7 +94,7 @@ struct hall_shared {
     struct lookups *lookups;
     struct worker *control;
     struct watch *watch;
-    void (*want_catalog)(struct hall *h, const char *database);
+    void (*want_catalog)(struct hall *h, const char *database, bool changed);
     const struct hall_console *console;
     _Atomic uint64_t *next_id;
     _Atomic int64_t *last_write;

@@ -1,18 +1,25 @@
 /* SPDX-License-Identifier: ISC */
-/* A catalog for each database that is a cluster: loaded from its primary, again from time to time, and given
- * to every hall. On the control thread. */
+/* A catalog for each database that is a cluster: loaded from its primary, again when it changed, and given
+ * to every hall. Whether it did is asked from time to time, and at once after a statement that came through us
+ * and changes catalogs. On the control thread. */
 #include "base/log.h"
 #include "catalog/catalog.h"
 #include "nodes_private.h"
 
-#define AGAIN_US  (10 * CLOCK_S) /* how old a catalog may become */
+#define AGAIN_US  (10 * CLOCK_S)      /* how old a catalog may become */
+#define WHOLE_US  (10 * 60 * CLOCK_S) /* the same for what marks do not tell, as types of columns */
 #define FAILED_US (5 * CLOCK_S)
+#define SOON_US   (CLOCK_S / 10) /* after a change that we saw: more of them may follow */
+#define SHARE     20             /* most of the time goes by without a load, however long one takes */
 
 struct catalog_job {
     struct catalog_job *next;
     struct app *app;
     char *database;
     uint64_t reign; /* that it was loaded under */
+    struct catalog_marks marks;
+    int64_t began_us, whole_us; /* the last look; the last load */
+    bool changed;               /* since that look */
     struct catalog_loader *loader;
     struct catalog *under_way; /* on its way to the halls */
     struct timer again;
@@ -37,6 +44,19 @@ given(struct worker *w, struct visit *v)
     j->under_way = NULL;
 }
 
+/* When to look again. */
+static int64_t
+next_us(const struct catalog_job *j, const struct fault *why)
+{
+    int64_t took_us = clock_now_us() - j->began_us, rest_us = took_us * SHARE;
+
+    if (why != NULL)
+        return FAILED_US;
+    if (j->changed)
+        return SOON_US + rest_us;
+    return rest_us > AGAIN_US ? rest_us : AGAIN_US;
+}
+
 static void
 on_loaded(void *owner, struct catalog *c, const struct fault *why)
 {
@@ -44,13 +64,17 @@ on_loaded(void *owner, struct catalog *c, const struct fault *why)
     struct app *a = j->app;
 
     j->loader = NULL;
-    timer_start(&a->control, &j->again, c == NULL ? FAILED_US : AGAIN_US);
-    if (c == NULL) {
+    timer_start(&a->control, &j->again, next_us(j, why));
+    if (why != NULL) {
         log_warning("database=%s its catalog could not be read, so only plain reads go to replicas: %s",
                     j->database, why->message);
         return;
     }
+    if (c == NULL)
+        return;
+    j->whole_us = j->began_us;
     if (j->under_way != NULL) { /* the halls are slow: they get the next one */
+        j->marks = (struct catalog_marks){ .counts = "" };
         catalog_drop(c);
         return;
     }
@@ -72,14 +96,29 @@ primary_of(const struct topology *t, const struct conf_cluster *c, uint64_t *rei
     return &seen->nodes[seen->primary];
 }
 
+/* Marks are those of one server. */
+static enum catalog_effort
+effort_of(struct catalog_job *j, uint64_t reign)
+{
+    enum catalog_effort effort = j->changed ? CATALOG_IF_CHANGED : CATALOG_IF_COUNTED;
+
+    j->began_us = clock_now_us();
+    if (reign != j->reign || j->began_us - j->whole_us > WHOLE_US)
+        effort = CATALOG_WHOLE;
+    j->reign = reign;
+    j->changed = false;
+    return effort;
+}
+
 static void
 load(struct catalog_job *j)
 {
     const struct conf *conf = j->app->loaded.setup.conf;
     const struct conf_database *d = conf_find_database(conf, slice_str(j->database));
     const struct conf_cluster *c = d == NULL ? NULL : conf_cluster_of(conf, d);
-    const struct node *n = c == NULL ? NULL : primary_of(j->app->topology, c, &j->reign);
-    struct catalog_target target;
+    uint64_t reign = 0;
+    const struct node *n = c == NULL ? NULL : primary_of(j->app->topology, c, &reign);
+    struct catalog_wanted wanted = { .marks = &j->marks };
     const char *user;
     char *password;
 
@@ -90,7 +129,8 @@ load(struct catalog_job *j)
     user = c->monitor_user[0] != '\0' ? c->monitor_user : conf->general.auth_user;
     password = c->monitor_password[0] != '\0' ? mem_strdup(c->monitor_password)
                                               : nodes_password(j->app, slice_str(user));
-    target = (struct catalog_target){
+    wanted.effort = effort_of(j, reign);
+    wanted.target = (struct catalog_target){
         .host = n->host,
         .port = n->port,
         .database = d->dbname[0] != '\0' ? d->dbname : j->database,
@@ -99,7 +139,7 @@ load(struct catalog_job *j)
         .sslmode = conf_word("sslmode", conf->general.server_tls_sslmode),
         .ca_file = conf_server_ca(&conf->general),
     };
-    j->loader = catalog_load(&j->app->control, &target, on_loaded, j);
+    j->loader = catalog_load(&j->app->control, &wanted, on_loaded, j);
     if (password != NULL)
         mem_wipe(password, strlen(password));
     mem_free(password);
@@ -133,6 +173,7 @@ job_of(struct app *a, const char *database)
 struct wanted {
     struct mail mail;
     char *database;
+    bool changed;
 };
 
 static void
@@ -144,16 +185,20 @@ on_wanted(struct worker *w, struct mail *m)
 
     if (j->loader == NULL && !timer_is_started(&j->again))
         timer_start(&a->control, &j->again, 0);
+    else if (j->loader == NULL && wanted->changed && !j->changed)
+        timer_start(&a->control, &j->again, SOON_US);
+    j->changed = j->changed || wanted->changed;
     mem_free(wanted->database);
     mem_free(wanted);
 }
 
 void
-catalogs_want(struct hall *h, const char *database)
+catalogs_want(struct hall *h, const char *database, bool changed)
 {
     struct wanted *wanted = mem_new(struct wanted);
 
     wanted->database = mem_strdup(database);
+    wanted->changed = changed;
     wanted->mail.deliver = on_wanted;
     mail_post(h->control, &wanted->mail);
 }
@@ -172,10 +217,8 @@ catalogs_look(struct app *a)
         if (c == NULL || strcmp(d->name, "*") == 0 || primary_of(a->topology, c, &reign) == NULL)
             continue;
         j = job_of(a, d->name);
-        if (j->reign == reign || j->loader != NULL)
-            continue;
-        j->reign = reign;
-        timer_start(&a->control, &j->again, 0);
+        if (j->reign != reign && j->loader == NULL)
+            timer_start(&a->control, &j->again, 0);
     }
 }
 

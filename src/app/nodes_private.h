@@ -17,7 +17,7 @@ void nodes_done(struct app *a);
 /* catalogs.c: each database of a cluster has a catalog, loaded from its primary. */
 void catalogs_look(struct app *a);
 /* As hall.want_catalog. */
-void catalogs_want(struct hall *h, const char *database);
+void catalogs_want(struct hall *h, const char *database, bool changed);
 void catalogs_done(struct app *a);
 
 #endif

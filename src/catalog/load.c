@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /* Asks one PostgreSQL the questions one after the other and reads all answers at once. On the control thread.
- * The answers are not of one moment: what uses a thing that was made in between is in doubt. */
+ * The answers are not of one moment: what uses a thing that was made in between is in doubt. The marks are
+ * asked for first, so that what changes meanwhile shows the next time. */
+#include <stdio.h>
+#include <string.h>
+
 #include "ask/ask.h"
 #include "base/clock.h"
 #include "base/mem.h"
@@ -32,8 +36,21 @@
 #define REF_TYPE \
     "SELECT 't' || " ELEMENT " FROM pg_type WHERE d.refclassid = 'pg_type'::regclass AND oid = d.refobjid"
 
+#define ROWS(oid, from) \
+    "SELECT concat(count(*), '.', sum(hashint8(" oid "::bigint << 32 | xmin::text::bigint))) FROM " from
+
+enum {
+#define MARK(name, sql) Q_##name,
+#include "marks.def"
+#undef MARK
+    N_MARKS
+};
+
 /* Each answers one row of one text. */
 static const char *const questions[] = {
+#define MARK(name, sql) sql,
+#include "marks.def"
+#undef MARK
 #define LINES(letter, fields, from) \
     "SELECT string_agg(DISTINCT concat_ws(E'\\x1f', '" #letter "', " fields "), E'\\x1e') FROM " from,
 #include "questions.def"
@@ -47,6 +64,8 @@ struct catalog_loader {
     struct ask *ask;
     unsigned n_asked;
     struct text text; /* all answers so far */
+    enum catalog_effort effort;
+    struct catalog_marks *marks;
     bool over;
     catalog_on_loaded *on_loaded;
     void *owner;
@@ -73,17 +92,34 @@ catalog_load_cancel(struct catalog_loader *l)
 
 /* L is gone before its owner hears of it: it may load again at once. */
 static void
-finish(struct catalog_loader *l, const struct fault *why)
+finish(struct catalog_loader *l, struct catalog *c, const struct fault *why)
 {
-    struct fault bad;
-    struct catalog *c = NULL;
-
-    if (why == NULL) {
-        c = catalog_read(text_slice(&l->text), &bad);
-        why = c == NULL ? &bad : NULL;
-    }
+    if (why != NULL)
+        *l->marks = (struct catalog_marks){ .counts = "" };
     catalog_load_cancel(l);
     l->on_loaded(l->owner, c, why);
+}
+
+static void
+finish_reading(struct catalog_loader *l)
+{
+    struct fault bad;
+    struct catalog *c = catalog_read(text_slice(&l->text), &bad);
+
+    finish(l, c, c == NULL ? &bad : NULL);
+}
+
+/* True: nothing has changed since the marks were taken. */
+static bool
+note_mark(struct catalog_loader *l, const char *mark)
+{
+    bool is_counts = l->n_asked - 1 == Q_counts, same;
+    char *known = is_counts ? l->marks->counts : l->marks->rows;
+
+    mark = mark == NULL ? "" : mark;
+    same = mark[0] != '\0' && strncmp(known, mark, CATALOG_MARK - 1) == 0 && l->marks->rows[0] != '\0';
+    snprintf(known, CATALOG_MARK, "%s", mark);
+    return same && l->effort <= (is_counts ? CATALOG_IF_COUNTED : CATALOG_IF_CHANGED);
 }
 
 static void on_answer(void *owner, const struct ask_answer *answer, const struct fault *why);
@@ -106,7 +142,14 @@ on_answer(void *owner, const struct ask_answer *answer, const struct fault *why)
         return;
     if (why != NULL) {
         copy = *why; /* it is the connection's */
-        finish(l, &copy);
+        finish(l, NULL, &copy);
+        return;
+    }
+    if (l->n_asked <= N_MARKS) {
+        if (note_mark(l, answer->n_rows == 1 ? answer->field[0] : NULL))
+            finish(l, NULL, NULL);
+        else
+            ask_next(l);
         return;
     }
     if (answer->n_rows == 1 && answer->field[0] != NULL) {
@@ -115,18 +158,19 @@ on_answer(void *owner, const struct ask_answer *answer, const struct fault *why)
     }
     if (l->text.len > MAX_TEXT) {
         fault_set(&copy, "54000", "the catalog of the database is larger than %u MB", MAX_TEXT >> 20);
-        finish(l, &copy);
+        finish(l, NULL, &copy);
     } else if (l->n_asked < N_QUESTIONS) {
         ask_next(l);
     } else {
-        finish(l, NULL);
+        finish_reading(l);
     }
 }
 
 struct catalog_loader *
-catalog_load(struct worker *control, const struct catalog_target *target, catalog_on_loaded *on_loaded,
+catalog_load(struct worker *control, const struct catalog_wanted *wanted, catalog_on_loaded *on_loaded,
              void *owner)
 {
+    const struct catalog_target *target = &wanted->target;
     struct catalog_loader *l = mem_new(struct catalog_loader);
     struct ask_target to = { .host = target->host,
                              .database = target->database,
@@ -138,6 +182,8 @@ catalog_load(struct worker *control, const struct catalog_target *target, catalo
                              .options = OPTIONS };
 
     l->control = control;
+    l->effort = wanted->effort;
+    l->marks = wanted->marks;
     l->on_loaded = on_loaded;
     l->owner = owner;
     l->ask = ask_new(control, &to);

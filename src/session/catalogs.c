@@ -48,7 +48,7 @@ find_or_want(struct hall *h, const char *database)
     if (k != NULL)
         return k;
     if (h->want_catalog != NULL)
-        h->want_catalog(h, database); /* asked for once */
+        h->want_catalog(h, database, false); /* asked for once */
     return add(h, database);
 }
 
@@ -62,6 +62,32 @@ hall_catalog(const struct session *s)
     if (f->catalog == NULL)
         f->catalog = find_or_want(s->hall, s->database);
     return f->catalog;
+}
+
+/* What others may have been told of it is old. */
+static bool
+is_ddl(struct slice tag)
+{
+    static const char *const words[] = { "CREATE ", "ALTER ", "DROP ", "IMPORT " };
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (slice_is(slice_head(tag, strlen(words[i])), words[i]))
+            return true;
+    return false;
+}
+
+void
+known_completed(struct session *s, struct slice tag)
+{
+    s->routing->ddl = s->routing->ddl || is_ddl(tag);
+}
+
+void
+known_ended(struct session *s)
+{
+    if (s->routing->ddl && s->hall->want_catalog != NULL)
+        s->hall->want_catalog(s->hall, s->database, true);
+    s->routing->ddl = false;
 }
 
 enum catalog_verdict

@@ -190,6 +190,8 @@ choose_ended(struct session *s)
 
     if (r->wrote)
         note_write(s);
+    if (r->ddl)
+        known_ended(s);
     r->wrote = r->wrote && !pending_is_empty(s); /* what follows in the pipeline may be the write */
     r->only_primary = r->warned = r->again = r->lent = false;
     r->n_told = r->n_skip = 0;

@@ -48,6 +48,7 @@ struct routing {
     bool is_doubt;     /* it may be one */
     bool read_only;    /* it begins a READ ONLY block */
     bool wrote;        /* the transaction may have written */
+    bool ddl;          /* the transaction changed the catalog */
     bool only_primary; /* a replica refused this request as a write, or broke it off */
     bool begins;       /* the request is BEGIN */
     bool has_hints;    /* hinted is what counts */
@@ -141,6 +142,9 @@ int64_t choose_patience(const struct session *s);
 struct known_catalog *hall_catalog(const struct session *s);
 /* The verdict on F by the newest catalog, or without one, which was asked for then. */
 enum catalog_verdict known_judge(const struct known_catalog *k, const struct facts *f, struct slice *because);
+/* A statement completed with TAG; its transaction ended: was it one that changes catalogs? */
+void known_completed(struct session *s, struct slice tag);
+void known_ended(struct session *s);
 /* The same, remembered: it is a read. */
 bool known_is_read(struct known_catalog *k, const struct facts *f);
 /* Is a statement with these facts surely a read for the session's database? */

@@ -112,6 +112,8 @@ on_complete(struct session *s, const struct reply *r)
         return RELAY_SWALLOW;
     if (e->facts != NULL || s->log != NULL)
         completed(s, e->facts, e->n_done, tag);
+    if (s->routing != NULL && s->routing->wrote)
+        known_completed(s, tag);
     e->n_done++;
     if (e->kind == PENDING_EXECUTE) {
         pending_pop(s);

@@ -26,14 +26,16 @@ on_loaded(void *owner, struct catalog *c, const struct fault *why)
 static bool
 load(char **argv)
 {
-    struct catalog_target target = {
-        .host = argv[1], .database = argv[3], .user = argv[4], .sslmode = "disable"
+    struct catalog_marks marks = { .counts = "" };
+    struct catalog_wanted wanted = {
+        .target = { .host = argv[1], .database = argv[3], .user = argv[4], .sslmode = "disable" },
+        .marks = &marks
     };
     static struct worker w;
 
-    target.port = (uint16_t)atoi(argv[2]);
+    wanted.target.port = (uint16_t)atoi(argv[2]);
     worker_init(&w, WORKER_CONTROL);
-    catalog_load(&w, &target, on_loaded, &w);
+    catalog_load(&w, &wanted, on_loaded, &w);
     worker_run(&w);
     worker_done(&w);
     return catalog != NULL;

@@ -11,6 +11,7 @@
 
 struct owner {
     struct worker worker;
+    struct catalog_marks marks;
     unsigned n_told;
     bool good;
     char sqlstate[6];
@@ -47,12 +48,14 @@ unused_port(void)
 static struct catalog_loader *
 load(struct owner *o)
 {
-    const struct catalog_target target = {
-        .host = "127.0.0.1", .database = "d", .user = "u", .sslmode = "disable", .port = unused_port()
+    struct catalog_wanted wanted = {
+        .target = { .host = "127.0.0.1", .database = "d", .user = "u", .sslmode = "disable" },
+        .marks = &o->marks
     };
 
     worker_init(&o->worker, WORKER_CONTROL);
-    return catalog_load(&o->worker, &target, on_loaded, o);
+    wanted.target.port = unused_port();
+    return catalog_load(&o->worker, &wanted, on_loaded, o);
 }
 
 static void
