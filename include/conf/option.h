@@ -37,7 +37,10 @@ enum conf_auth_type {
     CONF_AUTH_PLAIN,
     CONF_AUTH_MD5,
     CONF_AUTH_SCRAM,
-    CONF_AUTH_HBA
+    CONF_AUTH_HBA, /* from here on by rules */
+    CONF_AUTH_CERT,
+    CONF_AUTH_PAM,
+    CONF_AUTH_LDAP
 };
 enum conf_sslmode {
     CONF_SSL_DISABLE,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Addresses of TCP and Unix sockets. Pure, but for resolve_start(). */
+/* Addresses of TCP and Unix sockets. Pure, but for resolve_start() and net_address_name(). */
 #ifndef NET_ADDRESS_H
 #define NET_ADDRESS_H
 
@@ -34,6 +34,9 @@ void net_address_print(const struct net_address *a, char out[NET_ADDRESS_TEXT]);
 /* The other end, or our own, of a connected socket. */
 void net_address_peer(struct net_address *a, int fd);
 void net_address_local(struct net_address *a, int fd);
+
+/* SLOW (for helper threads): the name of A's host, if that name has this address; else "". LEN >= 1. */
+void net_address_name(const struct net_address *a, char *out, size_t len);
 
 struct tcp_options {
     bool keepalive;

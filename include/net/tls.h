@@ -41,6 +41,8 @@ enum tls_result tls_write(struct tls *t, const void *buf, size_t len, size_t *n)
 bool tls_has_pending(const struct tls *t);
 /* The peer chose ALPN "postgresql" (needed for TLS without SSLRequest). */
 bool tls_alpn_is_postgresql(const struct tls *t);
+/* The peer showed a certificate that was verified. */
+bool tls_has_certificate(const struct tls *t);
 /* The common name of the peer's verified certificate; false: it showed none. */
 bool tls_peer_name(const struct tls *t, char *out, size_t len);
 /* "TLSv1.3/TLS_AES_256_GCM_SHA384" */

@@ -25,7 +25,7 @@ struct watch;
 struct hall_setup {
     struct conf *conf;
     struct secrets *secrets;
-    struct hba *hba;                /* NULL unless auth_type = hba */
+    struct hba *hba;                /* NULL unless auth_type needs rules: hba, cert, pam, ldap */
     struct tls_context *client_tls; /* NULL: no TLS for clients */
     struct tls_context *server_tls;
 };
@@ -41,6 +41,9 @@ struct hall_console {
     void (*abandon)(struct console *c);
 };
 
+/* What only others know at a login; each has helper threads of its own. */
+enum hall_outside { HALL_PAM, HALL_LDAP, HALL_NAMES, HALL_N_OUTSIDE };
+
 struct hall {
     struct worker worker; /* first: a hall is its worker */
     struct net_turn turn;
@@ -48,7 +51,9 @@ struct hall {
     struct hall_setup setup; /* held */
     struct registry *registry;
     struct helper *helper;
-    struct lookups *lookups; /* auth_query; lives on the control thread */
+    struct helper *const *outside; /* by enum hall_outside */
+    struct known_roles *roles;     /* NULL: none are */
+    struct lookups *lookups;       /* auth_query; lives on the control thread */
     const struct hall_console *console;
     struct ring sessions, linked;            /* all; those that hold a server */
     unsigned n_sessions, n_linked, n_logins; /* n_logins: before READY */
@@ -91,6 +96,7 @@ struct hall {
 struct hall_shared {
     struct registry *registry;
     struct helper *helper;
+    struct helper *const *outside;
     struct lookups *lookups;
     struct worker *control;
     struct watch *watch;

@@ -24,7 +24,7 @@ struct app {
     struct worker **workers; /* the halls', for visits */
     unsigned n_halls;
     struct registry *registry;
-    struct helper *helper;
+    struct helper *helper, *outside[HALL_N_OUTSIDE];
     struct lookups *lookups;
     struct watch *watch;
     struct topology *topology, *topology_visiting; /* the newest; the one on its way through the halls */

@@ -7,8 +7,10 @@
 #include "base/random.h"
 #include "nodes_private.h"
 
-#define HELPER_THREADS 2
-#define HELPER_JOBS    10000
+#define HELPER_THREADS  2
+#define HELPER_JOBS     10000
+#define OUTSIDE_THREADS 4 /* that wait for others */
+#define OUTSIDE_JOBS    100
 
 unsigned
 app_workers_wanted(const struct conf *c)
@@ -53,10 +55,13 @@ app_build(struct app *a, const struct listening *l)
     make_halls(a);
     a->registry = registry_new(a->workers, a->n_halls);
     a->helper = helper_new(HELPER_THREADS, HELPER_JOBS);
+    for (unsigned i = 0; i < HALL_N_OUTSIDE; i++)
+        a->outside[i] = helper_new(OUTSIDE_THREADS, OUTSIDE_JOBS);
     a->lookups = lookups_new(&a->control);
     nodes_open(a);
     shared = (struct hall_shared){ .registry = a->registry,
                                    .helper = a->helper,
+                                   .outside = a->outside,
                                    .lookups = a->lookups,
                                    .watch = a->watch,
                                    .want_catalog = catalogs_want,

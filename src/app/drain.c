@@ -124,6 +124,8 @@ servers_closed(struct worker *w, struct visit *v)
 
     (void)v;
     helper_free(a->helper);
+    for (unsigned i = 0; i < HALL_N_OUTSIDE; i++)
+        helper_abandon(a->outside[i]);
     lookups_free(a->lookups);
     a->helper = NULL;
     a->lookups = NULL;

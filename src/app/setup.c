@@ -31,19 +31,55 @@ load_secrets(struct loaded *l, const struct loaded *old, enum loading how, struc
     return l->setup.secrets != NULL;
 }
 
+/* The methods that only rules can express are rules for everybody. */
+static struct hba *
+rules_for_all(const struct conf_general *g, struct fault *why)
+{
+    struct text t = { 0 };
+    struct hba *h;
+
+    if (g->auth_type == CONF_AUTH_CERT) {
+        text_add_str(&t, "hostssl all,replication all all cert");
+    } else {
+        const char *method = conf_word("auth_type", g->auth_type);
+        const char *options = g->auth_type == CONF_AUTH_LDAP ? g->auth_ldap_options : "";
+
+        text_printf(&t, "local all,replication all %s %s\nhost all,replication all all %s %s", method, options,
+                    method, options);
+    }
+    h = hba_parse(text_slice(&t), g->auth_type == CONF_AUTH_LDAP ? "auth_ldap_options" : "auth_type", why);
+    mem_wipe(t.data, t.len);
+    text_done(&t);
+    return h;
+}
+
+static bool
+needs_rules(const struct conf_general *g)
+{
+    return g->auth_type >= CONF_AUTH_HBA;
+}
+
+static bool
+same_rules(const struct conf_general *a, const struct conf_general *b)
+{
+    return a->auth_type == b->auth_type && strcmp(a->auth_hba_file, b->auth_hba_file) == 0 &&
+           strcmp(a->auth_ident_file, b->auth_ident_file) == 0 &&
+           strcmp(a->auth_ldap_options, b->auth_ldap_options) == 0;
+}
+
 static bool
 load_hba(struct loaded *l, const struct loaded *old, enum loading how, struct fault *why)
 {
     const struct conf_general *g = &l->setup.conf->general;
 
-    if (g->auth_type != CONF_AUTH_HBA)
+    if (!needs_rules(g))
         return true;
-    if (how == LOAD_CHANGED && old->setup.hba != NULL &&
-        strcmp(g->auth_hba_file, old->setup.conf->general.auth_hba_file) == 0)
+    if (how == LOAD_CHANGED && old->setup.hba != NULL && same_rules(g, &old->setup.conf->general)) {
         l->setup.hba = hba_hold(old->setup.hba);
-    else
-        l->setup.hba = hba_load(g->auth_hba_file, why);
-    return l->setup.hba != NULL;
+        return true;
+    }
+    l->setup.hba = g->auth_type == CONF_AUTH_HBA ? hba_load(g->auth_hba_file, why) : rules_for_all(g, why);
+    return l->setup.hba != NULL && hba_load_ident(l->setup.hba, g->auth_ident_file, why);
 }
 
 /* Name a file so that a change of it gives another text. */

@@ -8,42 +8,62 @@
 #include "base/mem.h"
 #include "hba_private.h"
 
-static bool
-is_keyword(const struct hba_token *t, const char *word)
+bool
+hba_token_is(const struct hba_token *t, const char *keyword)
 {
-    return !t->quoted && strcmp(t->text, word) == 0;
+    return !t->quoted && strcmp(t->text, keyword) == 0;
 }
 
-static bool
-name_init(struct hba_name *name, const struct hba_token *t, bool is_user, struct fault *why)
+static enum hba_name_kind
+kind_of(const struct hba_token *t, bool is_user)
 {
+    static const struct {
+        const char *word;
+        bool of_users;
+        enum hba_name_kind kind;
+    } keywords[] = { { "all", true, HBA_NAME_ALL },
+                     { "sameuser", false, HBA_NAME_SAMEUSER },
+                     { "samerole", false, HBA_NAME_SAMEROLE },
+                     { "samegroup", false, HBA_NAME_SAMEROLE },
+                     { "replication", false, HBA_NAME_REPLICATION } };
+
+    if (t->text[0] == '/')
+        return HBA_NAME_REGEX;
     if (is_user && !t->quoted && t->text[0] == '+')
-        return fault_set(why, "F0000", "members of a group (\"%s\") are not supported: name the users",
-                         t->text);
-    if (!is_user && (is_keyword(t, "samerole") || is_keyword(t, "samegroup")))
-        return fault_set(why, "F0000", "database \"%s\" is not supported: name the databases", t->text);
-    if (t->text[0] == '/') {
-        name->kind = HBA_NAME_REGEX;
+        return HBA_NAME_ROLE;
+    for (size_t i = 0; i < sizeof(keywords) / sizeof(keywords[0]); i++)
+        if ((!is_user || keywords[i].of_users) && hba_token_is(t, keywords[i].word))
+            return keywords[i].kind;
+    return HBA_NAME_EXACT;
+}
+
+bool
+hba_name_init(struct hba_name *name, const struct hba_token *t, bool is_user, struct fault *why)
+{
+    *name = (struct hba_name){ .kind = kind_of(t, is_user) };
+    if (name->kind == HBA_NAME_REGEX)
         return hba_regex_compile(&name->regex, t->text + 1, why);
-    }
-    name->kind = HBA_NAME_EXACT;
-    if (is_keyword(t, "all"))
-        name->kind = HBA_NAME_ALL;
-    else if (!is_user && is_keyword(t, "sameuser"))
-        name->kind = HBA_NAME_SAMEUSER;
-    else if (!is_user && is_keyword(t, "replication"))
-        name->kind = HBA_NAME_REPLICATION;
-    else
-        name->text = mem_strdup(t->text);
+    if (name->kind == HBA_NAME_ROLE && t->text[1] == '\0')
+        return fault_set(why, "F0000", "a role name must follow \"+\"");
+    if (name->kind == HBA_NAME_ROLE || name->kind == HBA_NAME_EXACT)
+        name->text = mem_strdup(t->text + (name->kind == HBA_NAME_ROLE));
     return true;
+}
+
+void
+hba_name_done(struct hba_name *name)
+{
+    mem_free(name->text);
+    if (name->kind == HBA_NAME_REGEX)
+        regfree(&name->regex);
 }
 
 bool
 hba_name_add(struct hba_names *names, const struct hba_token *token, bool is_user, struct fault *why)
 {
-    struct hba_name name = { 0 };
+    struct hba_name name;
 
-    if (!name_init(&name, token, is_user, why))
+    if (!hba_name_init(&name, token, is_user, why))
         return false;
     names->items = mem_realloc(names->items, (names->n + 1) * sizeof(*names->items));
     names->items[names->n++] = name;
@@ -53,55 +73,92 @@ hba_name_add(struct hba_names *names, const struct hba_token *token, bool is_use
 void
 hba_names_done(struct hba_names *names)
 {
-    for (size_t i = 0; i < names->n; i++) {
-        mem_free(names->items[i].text);
-        if (names->items[i].kind == HBA_NAME_REGEX)
-            regfree(&names->items[i].regex);
-    }
+    for (size_t i = 0; i < names->n; i++)
+        hba_name_done(&names->items[i]);
     mem_free(names->items);
     *names = (struct hba_names){ 0 };
 }
 
-static bool
-name_fits(const struct hba_name *name, struct slice s)
+/* "5:admin3:ops" has NAME? What is malformed has nothing. */
+static enum hba_fit
+has_role(const char *roles, struct slice name)
 {
-    regmatch_t all = { .rm_so = 0, .rm_eo = (regoff_t)s.len };
+    if (roles == NULL)
+        return HBA_UNKNOWN;
+    while (*roles != '\0') {
+        char *end;
+        unsigned long len = strtoul(roles, &end, 10);
 
-    if (name->kind == HBA_NAME_ALL)
-        return true;
-    if (name->kind == HBA_NAME_EXACT)
-        return slice_is(s, name->text);
-    return name->kind == HBA_NAME_REGEX &&
-           regexec(&name->regex, s.data == NULL ? "" : (const char *)s.data, 1, &all, REG_STARTEND) == 0;
+        if (*end != ':' || strlen(end + 1) < len)
+            break;
+        if (slice_equal(slice_of(end + 1, len), name))
+            return HBA_YES;
+        roles = end + 1 + len;
+    }
+    return HBA_NO;
 }
 
-bool
+enum hba_fit
+hba_name_fits(const struct hba_name *name, struct slice s, const char *roles)
+{
+    regmatch_t all;
+
+    switch (name->kind) {
+    case HBA_NAME_ALL:
+        return HBA_YES;
+    case HBA_NAME_EXACT:
+        return slice_is(s, name->text) ? HBA_YES : HBA_NO;
+    case HBA_NAME_REGEX:
+        return hba_regex_fits(&name->regex, s, &all, 1) ? HBA_YES : HBA_NO;
+    case HBA_NAME_ROLE:
+        return has_role(roles, slice_str(name->text));
+    default:
+        return HBA_NO;
+    }
+}
+
+enum hba_fit
 hba_user_fits(const struct hba_names *names, const struct hba_ask *ask)
 {
-    for (size_t i = 0; i < names->n; i++)
-        if (name_fits(&names->items[i], ask->user))
-            return true;
-    return false;
+    enum hba_fit fit = HBA_NO;
+
+    for (size_t i = 0; fit == HBA_NO && i < names->n; i++)
+        fit = hba_name_fits(&names->items[i], ask->user, ask->roles);
+    return fit;
 }
 
 /* A replication connection fits the keyword and nothing else, not even "all". */
-bool
+static enum hba_fit
+database_fits(const struct hba_name *name, const struct hba_ask *ask)
+{
+    if (ask->replication || name->kind == HBA_NAME_REPLICATION)
+        return ask->replication && name->kind == HBA_NAME_REPLICATION ? HBA_YES : HBA_NO;
+    if (name->kind == HBA_NAME_SAMEUSER)
+        return slice_equal(ask->database, ask->user) ? HBA_YES : HBA_NO;
+    if (name->kind == HBA_NAME_SAMEROLE)
+        return has_role(ask->roles, ask->database);
+    return hba_name_fits(name, ask->database, ask->roles);
+}
+
+enum hba_fit
 hba_database_fits(const struct hba_names *names, const struct hba_ask *ask)
 {
-    for (size_t i = 0; i < names->n; i++) {
-        const struct hba_name *name = &names->items[i];
+    enum hba_fit fit = HBA_NO;
 
-        if (ask->replication || name->kind == HBA_NAME_REPLICATION) {
-            if (ask->replication && name->kind == HBA_NAME_REPLICATION)
-                return true;
-        } else if (name->kind == HBA_NAME_SAMEUSER) {
-            if (slice_equal(ask->database, ask->user))
-                return true;
-        } else if (name_fits(name, ask->database)) {
-            return true;
-        }
-    }
-    return false;
+    for (size_t i = 0; fit == HBA_NO && i < names->n; i++)
+        fit = database_fits(&names->items[i], ask);
+    return fit;
+}
+
+/* NAME is a host name, or a ".suffix" of some. */
+bool
+hba_host_fits(const char *name, const char *host)
+{
+    size_t len = strlen(name), host_len = strlen(host);
+
+    if (name[0] != '.')
+        return strcasecmp(name, host) == 0;
+    return host_len > len && strcasecmp(host + host_len - len, name) == 0;
 }
 
 struct hba_ip

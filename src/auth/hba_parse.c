@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /* Lines of tokens to rules. Runs while a snapshot is made, by one thread. */
-#include <errno.h>
+#include <ctype.h>
 #include <ifaddrs.h>
 
 #include "base/mem.h"
 #include "file_private.h"
 #include "hba_private.h"
+
+#define MAX_HOST 256
 
 /* One line on its way to a rule. */
 struct hba_cursor {
@@ -90,6 +92,21 @@ is_mapped(const struct hba_ip *ip)
     return ip->len == 16 && memcmp(ip->bytes, prefix, sizeof(prefix)) == 0;
 }
 
+/* Letters, digits, "-", "_" and ".", and something else than digits and dots: an address with a slip of the pen
+ * is no name. */
+static bool
+is_host_name(const char *text)
+{
+    bool letter = false;
+
+    for (const char *c = text; *c != '\0'; c++) {
+        if (!isalnum((unsigned char)*c) && strchr("-_.", *c) == NULL)
+            return false;
+        letter = letter || isalpha((unsigned char)*c);
+    }
+    return letter && strlen(text) < MAX_HOST;
+}
+
 /* T is an address; without a /length its mask is the next field, *FIELD. */
 static bool
 parse_net(struct hba_cursor *c, const struct hba_token *t, unsigned *field, struct hba_rule *r)
@@ -98,8 +115,12 @@ parse_net(struct hba_cursor *c, const struct hba_token *t, unsigned *field, stru
     int prefix_len, none;
 
     r->from = HBA_FROM_NET;
-    if (!hba_ip_parse(t->text, &net->address, &prefix_len))
-        return hba_bad(c->at, c->why, "\"%s\" is not an address (host names are not supported)", t->text);
+    if (!hba_ip_parse(t->text, &net->address, &prefix_len)) {
+        r->from = HBA_FROM_NAME;
+        r->host = mem_strdup(t->text);
+        return is_host_name(t->text) ||
+               hba_bad(c->at, c->why, "\"%s\" is neither an address nor a host name", t->text);
+    }
     if (is_mapped(&net->address))
         return hba_bad(c->at, c->why, "\"%s\" stands for an IPv4 address: write it as one", t->text);
     if (prefix_len >= 0) {
@@ -144,6 +165,10 @@ check_method(struct hba_cursor *c, const struct hba_rule *r)
         return hba_bad(c->at, c->why, "method \"peer\" is only for local connections");
     if (r->method == HBA_CERT && r->link != HBA_LINK_TLS)
         return hba_bad(c->at, c->why, "method \"cert\" is only for hostssl connections");
+    if (r->method == HBA_PAM && !outside_has_pam())
+        return hba_bad(c->at, c->why, "method \"pam\": this pgweir was built without PAM");
+    if (r->method == HBA_LDAP && !outside_has_ldap())
+        return hba_bad(c->at, c->why, "method \"ldap\": this pgweir was built without LDAP");
     return true;
 }
 
@@ -187,9 +212,7 @@ parse_fields(struct hba_cursor *c, struct hba_rule *r)
         return false;
     if (!parse_from(c, &field, r) || !parse_method(c, field, r))
         return false;
-    if (c->next < c->line->n)
-        return hba_bad(c->at, c->why, "option \"%s\" is not supported", c->line->tokens[c->next].text);
-    return true;
+    return hba_take_options(r, c->line->tokens + c->next, c->line->n - c->next, c->at, c->why);
 }
 
 void
@@ -197,11 +220,14 @@ hba_rule_done(struct hba_rule *r)
 {
     hba_names_done(&r->databases);
     hba_names_done(&r->users);
+    hba_options_done(&r->options);
+    mem_free(r->host);
 }
 
 static bool
-add_rule(struct hba *h, const struct hba_line *line, const struct hba_place *at, struct fault *why)
+add_rule(void *owner, const struct hba_line *line, const struct hba_place *at, struct fault *why)
 {
+    struct hba *h = owner;
     struct hba_cursor c = { .line = line, .at = at, .why = why };
     struct hba_rule r = { .line = at->line };
 
@@ -215,70 +241,6 @@ add_rule(struct hba *h, const struct hba_line *line, const struct hba_place *at,
     }
     h->rules[h->n++] = r;
     return true;
-}
-
-static bool parse_text(struct hba *h, struct slice text, struct hba_place *at, struct fault *why);
-
-static bool
-include_file(struct hba *h, const struct hba_line *line, const struct hba_place *at, struct fault *why)
-{
-    const char *word = line->tokens[0].text;
-    struct hba_place inner;
-    struct slice text;
-    bool good;
-
-    if (line->n != 2 || line->n_fields != 2)
-        return hba_bad(at, why, "%s needs one file name", word);
-    if (strcmp(word, "include_dir") == 0)
-        return hba_bad(at, why, "include_dir is not supported: include the files one by one");
-    if (!hba_open(line->tokens[1].text, at, &inner, &text, why)) {
-        if (strcmp(word, "include_if_exists") != 0 || errno != ENOENT)
-            return false;
-        if (why != NULL)
-            memset(why, 0, sizeof(*why));
-        return true;
-    }
-    good = parse_text(h, text, &inner, why);
-    file_done(text);
-    mem_free((char *)(uintptr_t)inner.file);
-    return good;
-}
-
-static bool
-is_include(const struct hba_line *line)
-{
-    static const char *const words[] = { "include", "include_if_exists", "include_dir" };
-
-    if (line->n == 0 || line->tokens[0].field != 0)
-        return false;
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-        if (strcmp(line->tokens[0].text, words[i]) == 0)
-            return true;
-    return false;
-}
-
-static bool
-parse_line(struct hba *h, struct slice text, const struct hba_place *at, struct fault *why)
-{
-    struct hba_line line = { 0 };
-    bool good = hba_split(text, at, &line, why);
-
-    if (good && line.n_fields > 0)
-        good = is_include(&line) ? include_file(h, &line, at, why) : add_rule(h, &line, at, why);
-    hba_line_done(&line);
-    return good;
-}
-
-static bool
-parse_text(struct hba *h, struct slice text, struct hba_place *at, struct fault *why)
-{
-    struct text line = { 0 };
-    bool good = true;
-
-    while (good && hba_take_line(&text, at, &line))
-        good = parse_line(h, text_slice(&line), at, why);
-    text_done(&line);
-    return good;
 }
 
 static void
@@ -320,7 +282,8 @@ hba_parse(struct slice text, const char *file, struct fault *why)
     struct hba_place at = { .file = file, .files = &files };
 
     atomic_init(&h->holds, 1);
-    if (!hba_is_text(text, &at, why) || !parse_text(h, text, &at, why) || !read_interfaces(h, why))
+    h->file = mem_strdup(file);
+    if (!hba_is_text(text, &at, why) || !hba_each_line(text, &at, add_rule, h, why) || !read_interfaces(h, why))
         goto fail;
     if (h->n > 0)
         return h;

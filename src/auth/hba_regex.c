@@ -197,10 +197,17 @@ hba_regex_compile(regex_t *out, const char *expression, struct fault *why)
     int error = -1;
 
     if (translate(&t)) {
-        error = regcomp(out, text_str(&t.posix), REG_EXTENDED | REG_NOSUB);
+        error = regcomp(out, text_str(&t.posix), REG_EXTENDED);
         if (error != 0)
             regerror(error, out, reason, sizeof(reason));
     }
     text_done(&t.posix);
     return error == 0 || fault_set(why, "F0000", "bad regular expression \"%s\": %s", expression, reason);
+}
+
+bool
+hba_regex_fits(const regex_t *regex, struct slice s, regmatch_t *match, size_t n)
+{
+    match[0] = (regmatch_t){ .rm_so = 0, .rm_eo = (regoff_t)s.len };
+    return regexec(regex, s.data == NULL ? "" : (const char *)s.data, n, match, REG_STARTEND) == 0;
 }

@@ -126,9 +126,8 @@ hba_is_text(struct slice text, const struct hba_place *at, struct fault *why)
     return fault_prefix(why, "%s", at->file);
 }
 
-/* NAME relative to the file that mentions it. */
-static char *
-path_of(const char *name, const char *from)
+char *
+hba_path_of(const char *name, const char *from)
 {
     const char *slash = strrchr(from, '/');
 
@@ -150,7 +149,7 @@ hba_open(const char *name, const struct hba_place *at, struct hba_place *inner, 
                        HBA_MAX_DEPTH);
     if (++*at->files > HBA_MAX_FILES)
         return hba_bad(at, why, "cannot open \"%s\": more than %d files are included", name, HBA_MAX_FILES);
-    path = path_of(name, at->file);
+    path = hba_path_of(name, at->file);
     if (!file_read(path, text, why)) {
         saved = errno;
         fault_prefix(why, "%s:%d", at->file, at->line);

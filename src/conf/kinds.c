@@ -25,10 +25,10 @@ static const char *const booleans[] = { "0", "1", "off", "on", "no", "yes", "fal
 /* The words of each kind that is an enum, in the order of its values. */
 static const struct {
     const char *kind;
-    const char *words[7];
+    const char *words[10];
 } word_kinds[] = {
     { "pool_mode", { "session", "transaction", "statement" } },
-    { "auth_type", { "any", "trust", "plain", "md5", "scram-sha-256", "hba" } },
+    { "auth_type", { "any", "trust", "plain", "md5", "scram-sha-256", "hba", "cert", "pam", "ldap" } },
     { "sslmode", { "disable", "allow", "prefer", "require", "verify-ca", "verify-full" } },
     { "on_state", { "pin", "error", "warn" } },
     { "compat", { "none", "pgbouncer" } },

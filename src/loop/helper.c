@@ -2,8 +2,6 @@
 /* Threads for work that would stall a loop. */
 #include "loop/helper.h"
 
-#include <stdlib.h>
-
 #include "base/mem.h"
 
 struct helper {
@@ -13,8 +11,8 @@ struct helper {
         pthread_mutex_t lock;
         pthread_cond_t more;
         struct job *first, **last;
-        unsigned n_jobs;
-        bool ending;
+        unsigned n_jobs, n_started, n_idle;
+        bool ending, abandoned;
     } shared;
 };
 
@@ -23,8 +21,10 @@ take_locked(struct helper *h)
 {
     struct job *j;
 
+    h->shared.n_idle++;
     while (h->shared.first == NULL && !h->shared.ending)
         pthread_cond_wait(&h->shared.more, &h->shared.lock);
+    h->shared.n_idle--;
     if (h->shared.ending)
         return NULL;
     j = h->shared.first;
@@ -33,6 +33,42 @@ take_locked(struct helper *h)
         h->shared.last = &h->shared.first;
     h->shared.n_jobs--;
     return j;
+}
+
+static void
+free_memory(struct helper *h)
+{
+    pthread_cond_destroy(&h->shared.more);
+    pthread_mutex_destroy(&h->shared.lock);
+    mem_free(h->threads);
+    mem_free(h);
+}
+
+/* Whom J is for lives as long as H is not abandoned. */
+static void
+send_home(struct helper *h, struct job *j)
+{
+    bool lost;
+
+    pthread_mutex_lock(&h->shared.lock);
+    lost = h->shared.abandoned;
+    if (!lost)
+        mail_post(j->from, &j->done);
+    pthread_mutex_unlock(&h->shared.lock);
+    if (lost)
+        j->lose(j);
+}
+
+static void
+leave(struct helper *h)
+{
+    bool last;
+
+    pthread_mutex_lock(&h->shared.lock);
+    last = h->shared.abandoned && --h->shared.n_started == 0;
+    pthread_mutex_unlock(&h->shared.lock);
+    if (last)
+        free_memory(h);
 }
 
 static void *
@@ -47,10 +83,12 @@ helper_main(void *arg)
         j = take_locked(h);
         pthread_mutex_unlock(&h->shared.lock);
         if (j == NULL)
-            return NULL;
+            break;
         j->run(j);
-        mail_post(j->from, &j->done);
+        send_home(h, j);
     }
+    leave(h);
+    return NULL;
 }
 
 struct helper *
@@ -64,10 +102,39 @@ helper_new(unsigned threads, unsigned max_jobs)
     pthread_mutex_init(&h->shared.lock, NULL);
     pthread_cond_init(&h->shared.more, NULL);
     h->shared.last = &h->shared.first;
-    for (unsigned i = 0; i < threads; i++)
-        if (pthread_create(&h->threads[i], NULL, helper_main, h) != 0)
-            abort();
     return h;
+}
+
+/* No job is begun any more. */
+static void
+end_locked(struct helper *h)
+{
+    h->shared.ending = true;
+    pthread_cond_broadcast(&h->shared.more);
+    for (struct job *j = h->shared.first, *next; j != NULL; j = next) {
+        next = j->next;
+        j->dropped = true;
+        mail_post(j->from, &j->done);
+    }
+    h->shared.first = NULL;
+}
+
+void
+helper_abandon(struct helper *h)
+{
+    bool empty;
+
+    if (h == NULL)
+        return;
+    pthread_mutex_lock(&h->shared.lock);
+    end_locked(h);
+    h->shared.abandoned = true;
+    empty = h->shared.n_started == 0;
+    for (unsigned i = 0; i < h->shared.n_started; i++)
+        pthread_detach(h->threads[i]);
+    pthread_mutex_unlock(&h->shared.lock);
+    if (empty)
+        free_memory(h);
 }
 
 void
@@ -76,20 +143,22 @@ helper_free(struct helper *h)
     if (h == NULL)
         return;
     pthread_mutex_lock(&h->shared.lock);
-    h->shared.ending = true;
-    pthread_cond_broadcast(&h->shared.more);
+    end_locked(h);
     pthread_mutex_unlock(&h->shared.lock);
-    for (unsigned i = 0; i < h->n_threads; i++)
+    for (unsigned i = 0; i < h->shared.n_started; i++)
         pthread_join(h->threads[i], NULL);
-    for (struct job *j = h->shared.first, *next; j != NULL; j = next) {
-        next = j->next;
-        j->dropped = true;
-        mail_post(j->from, &j->done);
-    }
-    pthread_cond_destroy(&h->shared.more);
-    pthread_mutex_destroy(&h->shared.lock);
-    mem_free(h->threads);
-    mem_free(h);
+    free_memory(h);
+}
+
+/* False: there is no thread at all. */
+static bool
+staff_locked(struct helper *h)
+{
+    if (h->shared.n_idle > h->shared.n_jobs || h->shared.n_started == h->n_threads)
+        return true;
+    if (pthread_create(&h->threads[h->shared.n_started], NULL, helper_main, h) == 0)
+        h->shared.n_started++;
+    return h->shared.n_started > 0;
 }
 
 bool
@@ -98,7 +167,7 @@ helper_submit(struct helper *h, struct job *j)
     bool room;
 
     pthread_mutex_lock(&h->shared.lock);
-    room = h->shared.n_jobs < h->max_jobs;
+    room = h->shared.n_jobs < h->max_jobs && staff_locked(h);
     if (room) {
         j->next = NULL;
         *h->shared.last = j;

@@ -154,3 +154,44 @@ net_tune(int fd, const struct tcp_options *o)
     if (o->user_timeout_ms > 0)
         net_set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, o->user_timeout_ms);
 }
+
+/* As IPv6, so that 10.0.0.1 and ::ffff:10.0.0.1 are the same; false: neither. */
+static bool
+wide(const struct sockaddr *a, struct in6_addr *out)
+{
+    memset(out, 0, sizeof(*out));
+    if (a->sa_family == AF_INET6) {
+        memcpy(out, &((const struct sockaddr_in6 *)(const void *)a)->sin6_addr, sizeof(*out));
+        return true;
+    }
+    out->s6_addr[10] = out->s6_addr[11] = 0xFF;
+    memcpy(out->s6_addr + 12, &((const struct sockaddr_in *)(const void *)a)->sin_addr, 4);
+    return a->sa_family == AF_INET;
+}
+
+static bool
+has_address(const char *name, const struct in6_addr *want)
+{
+    const struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
+    struct addrinfo *all = NULL;
+    struct in6_addr one;
+    bool found = false;
+
+    if (getaddrinfo(name, NULL, &hints, &all) != 0)
+        return false;
+    for (const struct addrinfo *a = all; !found && a != NULL; a = a->ai_next)
+        found = wide(a->ai_addr, &one) && memcmp(&one, want, sizeof(one)) == 0;
+    freeaddrinfo(all);
+    return found;
+}
+
+void
+net_address_name(const struct net_address *a, char *out, size_t len)
+{
+    struct in6_addr want;
+
+    if (a->len == 0 || !wide(&a->any, &want) ||
+        getnameinfo(&a->any, a->len, out, (socklen_t)len, NULL, 0, NI_NAMEREQD) != 0 ||
+        !has_address(out, &want))
+        out[0] = '\0';
+}

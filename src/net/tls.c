@@ -321,6 +321,12 @@ tls_describe(const struct tls *t, char *out, size_t len)
 }
 
 bool
+tls_has_certificate(const struct tls *t)
+{
+    return SSL_get0_peer_certificate(t->ssl) != NULL && SSL_get_verify_result(t->ssl) == X509_V_OK;
+}
+
+bool
 tls_peer_name(const struct tls *t, char *out, size_t len)
 {
     X509 *cert = SSL_get1_peer_certificate(t->ssl);

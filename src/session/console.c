@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Clients of the console, by simple and by extended protocol. App answers; here
  * the answers are cut into the messages that the protocol in use wants. */
-#include "session_private.h"
+#include "login_private.h"
 
 #define COMMAND_MAX (64 * 1024)
 
@@ -34,8 +34,7 @@ may_enter(const struct session *s, bool *may_admin)
     const struct conf_general *g = &s->hall->setup.conf->general;
     struct slice user = slice_str(s->user);
 
-    *may_admin = g->auth_type == CONF_AUTH_ANY || conf_list_has(g->admin_users, user) ||
-                 slice_is(user, "pgbouncer") || slice_is(user, "pgweir");
+    *may_admin = g->auth_type == CONF_AUTH_ANY || conf_list_has(g->admin_users, user) || s->login->owner;
     return *may_admin || conf_list_has(g->stats_users, user);
 }
 

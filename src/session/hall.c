@@ -54,6 +54,7 @@ hall_open(struct hall *h, const struct hall_shared *s, const struct hall_setup *
     net_turn_init(&h->turn, &h->worker);
     h->registry = s->registry;
     h->helper = s->helper;
+    h->outside = s->outside;
     h->lookups = s->lookups;
     h->console = s->console;
     h->next_id = s->next_id;
@@ -128,6 +129,7 @@ hall_done(struct hall *h)
     pools_done(&h->pools);
     worker_done(&h->worker); /* frees what was closed */
     known_close(h);
+    roles_forget(h);
     params_table_free(h->pools.sets);
     facts_table_free(h->facts);
     cancel_done(h);
@@ -198,6 +200,7 @@ hall_configure(struct hall *h, const struct hall_setup *setup)
     choose_configure(h);
     choose_reload(h);
     known_forget_startups(h);
+    roles_forget(h);
     for (unsigned i = 0; i < h->n_listeners; i++)
         listener_tune(h->listeners[i], &h->pools.tcp);
     timeouts_linked(h);

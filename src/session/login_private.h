@@ -16,30 +16,63 @@ struct derive {
     struct scram_secret secret;
 };
 
-/* auth_query; the same. */
+/* A question to PostgreSQL; the same. */
 struct secret_ask {
     struct lookup_ask ask;
     struct session *session;
+    void (*then)(struct session *s, struct lookup_ask *a);
 };
 
 struct login {
     enum hba_method method;
     uint16_t minor; /* of protocol 3 */
     bool sasl_started;
-    int hba_line; /* of the rule that decided; 0: none did */
+    bool owner, any;                   /* our own user on the console; auth_type = any */
+    struct hba *hba;                   /* held, or NULL */
+    const struct hba_options *options; /* of the rule that decided, or NULL */
+    char *host, *roles;                /* for hba; NULL while nobody asked */
     uint8_t salt[4];
     char *secret;               /* from the user list or auth_query; NULL: no such user */
     char *replication;          /* value of that parameter, or NULL */
     struct scram_server *scram; /* NULL unless that is the method */
     struct derive *derive;
     struct secret_ask *ask;
+    struct outsider *outside;
     int64_t down_since_us; /* since when its database cannot be reached */
 };
 
-void login_refuse(struct session *s);
+/* ---- login.c ---- */
+/* As far as it goes without waiting. */
+void login_go_on(struct session *s);
 void login_with_secret(struct session *s, struct slice secret);
-/* Ask PostgreSQL for the secret; false: nobody is configured to be asked. login_with_secret() follows. */
+bool login_is_waiting(const struct login *l);
+
+/* ---- method.c ---- */
+/* HBA_REJECT: WHY says why. Peer and certificate are judged here: HBA_TRUST. */
+enum hba_method method_choose(struct session *s, struct fault *why);
+bool method_peer_uid(const struct session *s, uid_t *uid);
+
+/* ---- proof.c ---- */
+/* Ask for the proof that the method wants; login_bytes() gets it. */
+void proof_ask(struct session *s);
+void login_accept(struct session *s);
+void login_refuse(struct session *s);
+
+/* ---- secret.c: questions to PostgreSQL ---- */
+/* Ask for the secret; false: nobody is configured to be asked. login_with_secret() follows. */
 bool login_look_up(struct session *s);
+/* QUERY has the user as $1 and answers at most one row of two columns, the second as the secret. False: nobody
+ * can be asked, and the session may be closed. */
+bool
+login_ask_server(struct session *s, const char *query, void (*then)(struct session *s, struct lookup_ask *a));
+void login_look_up_failed(struct session *s, const char *cause);
+
+/* ---- roles.c, outside.c: login_go_on() follows, or login_accept() ---- */
+void roles_ask(struct session *s);
+void host_ask(struct session *s);
+void outside_ask(struct session *s, struct slice password);
+void outside_forget(struct outsider *o);
+
 /* Start-up parameters and options become settings; false: the session was closed. */
 bool params_take(struct session *s, const struct startup *packet);
 

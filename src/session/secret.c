@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* auth_query for one client: which database to ask, as whom, and what the answer means. */
+/* Questions to PostgreSQL about one user who logs in, auth_query above all: which database to ask, as whom, and
+ * what the answer means. */
+#include "base/log.h"
 #include "login_private.h"
 #include "topo/topology.h"
 
@@ -16,36 +18,54 @@ ask_free(struct secret_ask *q)
     lookup_ask_free(&q->ask);
 }
 
+void
+login_look_up_failed(struct session *s, const char *cause)
+{
+    struct fault why;
+
+    fault_set(&why, "57P03", "no server is available for database \"%.63s\"", s->database);
+    fault_detail(&why, "auth_query failed: %s", cause);
+    session_close(s, &why);
+}
+
 static void
 on_answer(struct worker *w, struct lookup_ask *a)
 {
     struct secret_ask *q = container_of(a, struct secret_ask, ask);
     struct session *s = q->session;
-    struct fault why;
 
     if (s != NULL) {
         s->login->ask = NULL;
-        if (a->ok) {
-            login_with_secret(s, a->found ? slice_str(a->secret) : slice_of(NULL, 0));
-        } else {
-            fault_set(&why, "57P03", "no server is available for database \"%.63s\"", s->database);
-            fault_detail(&why, "auth_query failed: %s", a->why.message);
-            session_close(s, &why);
-        }
+        q->then(s, a);
         stream_flush(&hall_of(w)->turn);
     }
     ask_free(q);
 }
 
-/* The line of [databases] that is asked: auth_dbname, else the client's own. */
+/* The line of [databases] that is asked: auth_dbname, else the client's own. NULL: there is none; then the
+ * session may have been closed. */
 static const struct conf_database *
-database_to_ask(const struct session *s, const struct conf_database *own)
+database_to_ask(struct session *s, const struct conf_database *own)
 {
     const struct conf *conf = s->hall->setup.conf;
     const char *name =
         own == NULL ? conf->general.auth_dbname : first_of(own->auth_dbname, conf->general.auth_dbname);
+    const struct conf_database *d = name[0] == '\0' ? own : conf_find_database(conf, slice_str(name));
+    struct fault why;
 
-    return name[0] == '\0' ? own : conf_find_database(conf, slice_str(name));
+    if (name[0] == '\0')
+        return own;
+    if (d == NULL) {
+        log_warning("client=c%llu authentication database \"%s\" is not configured", (unsigned long long)s->id,
+                    name);
+        fault_set(&why, "F0000", "authentication database \"%.63s\" is not configured", name);
+    } else if ((registry_flags(s->hall->registry, slice_str(name)) & DATABASE_DISABLED) != 0) {
+        fault_set(&why, "57P03", "authentication database \"%.63s\" is disabled", name);
+    } else {
+        return d;
+    }
+    session_close(s, &why);
+    return NULL;
 }
 
 /* Before the nodes have been looked at, and for a database with one server. */
@@ -85,20 +105,21 @@ where_to_ask(const struct session *s, const struct conf_database *d, uint16_t *p
 }
 
 bool
-login_look_up(struct session *s)
+login_ask_server(struct session *s, const char *query, void (*then)(struct session *s, struct lookup_ask *a))
 {
     const struct conf_general *g = &s->hall->setup.conf->general;
     const struct conf_database *own = conf_find_database(s->hall->setup.conf, slice_str(s->database));
-    const struct conf_database *d = database_to_ask(s, own);
     const char *role = own == NULL ? g->auth_user : first_of(own->auth_user, g->auth_user);
+    const struct conf_database *d = role[0] == '\0' ? NULL : database_to_ask(s, own);
     struct slice password;
     struct secret_ask *q;
 
-    if (role[0] == '\0' || d == NULL)
+    if (d == NULL)
         return false;
     q = mem_new(struct secret_ask);
     password = secrets_find(s->hall->setup.secrets, slice_str(role));
     q->session = s;
+    q->then = then;
     q->ask.from = &s->hall->worker;
     q->ask.done = on_answer;
     q->ask.host = mem_strdup(where_to_ask(s, d, &q->ask.port));
@@ -108,7 +129,7 @@ login_look_up(struct session *s)
     q->ask.role = mem_strdup(role);
     q->ask.password =
         password.data != NULL && secret_kind(password) == SECRET_PLAIN ? slice_dup(password) : mem_strdup("");
-    q->ask.query = mem_strdup(own == NULL ? g->auth_query : first_of(own->auth_query, g->auth_query));
+    q->ask.query = mem_strdup(query);
     q->ask.user = mem_strdup(s->user);
     q->ask.timeout_us = g->server_connect_timeout;
     q->ask.sslmode = g->server_tls_sslmode;
@@ -116,4 +137,24 @@ login_look_up(struct session *s)
     s->login->ask = q;
     lookups_ask(s->hall->lookups, &q->ask);
     return true;
+}
+
+static void
+on_secret(struct session *s, struct lookup_ask *a)
+{
+    if (a->ok)
+        login_with_secret(s, a->found ? slice_str(a->secret) : slice_of(NULL, 0));
+    else
+        login_look_up_failed(s, a->why.message);
+}
+
+bool
+login_look_up(struct session *s)
+{
+    const struct conf_general *g = &s->hall->setup.conf->general;
+    const struct conf_database *own = conf_find_database(s->hall->setup.conf, slice_str(s->database));
+
+    return login_ask_server(s, own == NULL ? g->auth_query : first_of(own->auth_query, g->auth_query),
+                            on_secret) ||
+           s->state == SESSION_GONE;
 }

@@ -216,7 +216,7 @@ void lost_server(struct session *s, const struct fault *why);
 /* A message of the client while its transaction is lost. */
 enum take lost_take(struct session *s, const struct taken *m);
 
-/* ---- hello.c, login.c, welcome.c ---- */
+/* ---- hello.c, login.c, proof.c, welcome.c ---- */
 extern const struct stream_events session_stream_events;
 size_t hello_bytes(struct session *s, struct slice bytes);
 void hello_secured(struct session *s);
@@ -230,6 +230,9 @@ void welcome_trouble(struct session *s, const struct fault *why);
 bool welcome_is_final(const struct fault *why);                /* another attempt would end the same */
 void welcome_lost(struct session *s, const struct fault *why); /* its server died before it was told anything */
 void welcome_replayed(struct session *s, const struct fault *why);
+
+/* ---- roles.c ---- */
+void roles_forget(struct hall *h);
 
 /* ---- cancel.c ---- */
 void cancel_register(struct session *s, uint16_t minor);

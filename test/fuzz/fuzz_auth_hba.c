@@ -23,23 +23,26 @@ check_answers(const struct hba *h, const struct hba *before)
     struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(0x0A000001) };
     struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
 
-    for (unsigned i = 0; i < 16; i++) {
+    for (unsigned i = 0; i < 64; i++) {
         struct hba_ask ask = { .database = i & 1 ? SLICE("app") : SLICE("joe"), .user = SLICE("joe") };
-        int line = -1;
+        struct hba_found found;
 
         ask.tls = i & 2;
         ask.replication = i & 4;
         ask.unix_socket = i & 8;
+        ask.host = i & 16 ? "db.example.com" : NULL;
+        ask.roles = i & 32 ? "3:joe5:admin" : NULL;
         if (!ask.unix_socket)
             ask.from = i & 1 ? (const struct sockaddr *)(const void *)&in
                              : (const struct sockaddr *)(const void *)&in6;
-        enum hba_method method = hba_decide(h, &ask, &line);
+        enum hba_method method = hba_decide(h, &ask, &found);
 
-        assert(method <= HBA_CERT && line >= 0 && (line > 0 || method == HBA_REJECT));
+        assert(method <= HBA_LDAP || ask.roles == NULL || ask.host == NULL);
+        assert(method > HBA_LDAP || found.line > 0 || method == HBA_REJECT);
         assert(method != HBA_PEER || ask.unix_socket);
         assert(method != HBA_CERT || ask.tls);
         if (!ask.unix_socket && !ask.replication)
-            assert(hba_decide(before, &ask, &line) == HBA_REJECT && line == 1);
+            assert(hba_decide(before, &ask, &found) == HBA_REJECT && found.line == 1);
     }
 }
 

@@ -58,11 +58,11 @@ static inline int
 line_for(const struct hba *h, const char *words)
 {
     struct question q;
-    int line = -1;
+    struct hba_found found = { .line = -1 };
 
     question_init(&q, words);
-    hba_decide(h, &q.ask, &line);
-    return line;
+    hba_decide(h, &q.ask, &found);
+    return found.line;
 }
 
 #endif

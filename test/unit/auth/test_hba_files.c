@@ -2,6 +2,7 @@
 /* Files that pg_hba.conf mentions. */
 #include "auth/hba_question.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -138,6 +139,33 @@ files_that_multiply_are_refused(void **state)
     assert_non_null(strstr(why.message, "more than 10000 files"));
 }
 
+static void
+a_folder_is_included_in_the_order_of_names(void **state)
+{
+    const struct folder *f = *state;
+    struct fault why = { 0 };
+    struct hba *h;
+
+    char *inner = mem_printf("%s/d", f->path);
+
+    assert_int_equal(mkdir(inner, 0700), 0);
+    mem_free(inner);
+    write_file(f, "hba.conf", "include_dir d\nlocal all all reject\n");
+    write_file(f, "d/2.conf", "# two\nlocal a all reject\n");
+    write_file(f, "d/1.conf", "local a all trust\n");
+    write_file(f, "d/.0.conf", "nonsense\n");
+    write_file(f, "d/0.conf~", "nonsense\n");
+    h = load(f, &why);
+    if (h == NULL)
+        fail_msg("%s", why.message);
+    assert_int_equal(line_for(h, "a u local"), 1);
+    assert_int_equal(line_for(h, "b u local"), 2);
+    hba_drop(h);
+    write_file(f, "d/3.conf", "\nnonsense\n");
+    assert_null(load(f, &why));
+    assert_non_null(strstr(why.message, "/d/3.conf:2: unknown connection type"));
+}
+
 int
 main(void)
 {
@@ -147,6 +175,7 @@ main(void)
                                         folder_close),
         cmocka_unit_test_setup_teardown(files_that_include_themselves_are_refused, folder_open, folder_close),
         cmocka_unit_test_setup_teardown(files_that_multiply_are_refused, folder_open, folder_close),
+        cmocka_unit_test_setup_teardown(a_folder_is_included_in_the_order_of_names, folder_open, folder_close),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

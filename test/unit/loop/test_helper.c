@@ -115,6 +115,50 @@ exactly_so_many_jobs_may_wait(void **state)
     sem_destroy(&begun);
 }
 
+static sem_t lost;
+
+static void
+lose(struct job *j)
+{
+    (void)j;
+    sem_post(&lost);
+}
+
+/* One job runs and does not end, one waits: nobody waits for the first. */
+static void
+work_that_does_not_end_is_left_behind(void **state)
+{
+    struct boss b = { .stop_after = 1 };
+    struct helper *h = helper_new(1, 5);
+    struct work w[2] = { 0 };
+    sem_t gate, begun;
+
+    (void)state;
+    sem_init(&gate, 0, 0);
+    sem_init(&begun, 0, 0);
+    sem_init(&lost, 0, 0);
+    worker_init(&b.worker, 0);
+    for (int i = 0; i < 2; i++) {
+        prepare(&w[i], &b);
+        w[i].gate = &gate;
+        w[i].begun = &begun;
+        w[i].job.lose = lose;
+        assert_true(helper_submit(h, &w[i].job));
+    }
+    sem_wait(&begun);
+    helper_abandon(h);
+    worker_run(&b.worker);
+    assert_true(w[1].job.dropped);
+    assert_false(w[0].job.dropped);
+    worker_done(&b.worker); /* no mail comes any more */
+    sem_post(&gate);
+    sem_wait(&lost);
+    assert_int_equal(w[0].answer, 1);
+    helper_abandon(helper_new(3, 1));
+    sem_destroy(&gate);
+    sem_destroy(&begun);
+}
+
 static void
 an_idle_helper_can_be_freed(void **state)
 {
@@ -129,6 +173,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_job_runs_once_elsewhere_and_comes_back),
         cmocka_unit_test(exactly_so_many_jobs_may_wait),
+        cmocka_unit_test(work_that_does_not_end_is_left_behind),
         cmocka_unit_test(an_idle_helper_can_be_freed),
     };
 

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: ISC */
+/* How a client has to prove who it is: auth_type, or the rules of hba with what they need to know. */
+#include <pwd.h>
+#include <sys/socket.h>
+
+#include "login_private.h"
+
+bool
+method_peer_uid(const struct session *s, uid_t *uid)
+{
+    struct ucred c;
+    socklen_t len = sizeof(c);
+
+    if (!s->is_unix || getsockopt(s->client.fd, SOL_SOCKET, SO_PEERCRED, &c, &len) == -1)
+        return false;
+    *uid = c.uid;
+    return true;
+}
+
+static bool
+peer_name(const struct session *s, char *out, size_t len)
+{
+    char buf[4096];
+    struct passwd pw, *found = NULL;
+    uid_t uid;
+
+    if (!method_peer_uid(s, &uid) || getpwuid_r(uid, &pw, buf, sizeof(buf), &found) != 0 || found == NULL ||
+        strlen(found->pw_name) >= len)
+        return false;
+    strcpy(out, found->pw_name);
+    return true;
+}
+
+static bool
+certificate_name(const struct session *s, char *out, size_t len)
+{
+    return s->client.tls != NULL && tls_peer_name(s->client.tls, out, len);
+}
+
+typedef bool namer(const struct session *s, char *out, size_t len);
+
+/* May the system user that NAME finds log in as this user? */
+static enum hba_method
+map(struct session *s, const struct hba_ask *ask, const struct hba_options *o, namer *name)
+{
+    char system[256];
+
+    return name(s, system, sizeof(system)) ? hba_map_user(s->login->hba, o->map, system, ask) : HBA_REJECT;
+}
+
+/* What the rule wants of the certificate besides the method. */
+static enum hba_method
+check_certificate(struct session *s, const struct hba_ask *ask, const struct hba_options *o, struct fault *why)
+{
+    enum hba_method m = HBA_TRUST;
+
+    if (o->clientcert == HBA_CLIENTCERT_NONE)
+        return HBA_TRUST;
+    if (s->client.tls == NULL || !tls_has_certificate(s->client.tls)) {
+        fault_set(why, "28000", "connection requires a valid client certificate");
+        return HBA_REJECT;
+    }
+    if (o->clientcert == HBA_CLIENTCERT_FULL)
+        m = map(s, ask, o, certificate_name);
+    if (m == HBA_REJECT)
+        fault_set(why, "28000", "certificate authentication failed for user \"%.63s\"", s->user);
+    return m;
+}
+
+static enum hba_method
+by_name(struct session *s, const struct hba_ask *ask, const struct hba_options *o, struct fault *why)
+{
+    bool peer = s->login->method == HBA_PEER;
+    enum hba_method m = map(s, ask, o, peer ? peer_name : certificate_name);
+
+    if (m == HBA_REJECT)
+        fault_set(why, "28000", "%s authentication failed for user \"%.63s\"", peer ? "Peer" : "certificate",
+                  s->user);
+    return m;
+}
+
+static void
+fault_reject(const struct session *s, int line, struct fault *why)
+{
+    char from[NET_ADDRESS_TEXT] = "[local]";
+    struct net_address a;
+
+    net_address_peer(&a, s->client.fd);
+    if (!s->is_unix)
+        net_address_host(&a, from);
+    fault_set(why, "28000", "%s host \"%s\", user \"%.63s\", database \"%.63s\", %s",
+              line > 0 ? "pg_hba.conf rejects connection for" : "no pg_hba.conf entry for", from, s->user,
+              s->database, s->tls ? "SSL encryption" : "no encryption");
+}
+
+static enum hba_method
+by_rules(struct session *s, struct fault *why)
+{
+    struct login *l = s->login;
+    struct net_address from, local;
+    struct hba_ask ask = { .database = slice_str(s->database),
+                           .user = slice_str(s->user),
+                           .replication = s->replication,
+                           .unix_socket = s->is_unix,
+                           .tls = s->tls,
+                           .host = l->host,
+                           .roles = l->roles };
+    struct hba_found found;
+    enum hba_method m;
+
+    net_address_peer(&from, s->client.fd);
+    net_address_local(&local, s->client.fd);
+    ask.from = s->is_unix ? NULL : &from.any;
+    ask.local = s->is_unix ? NULL : &local.any;
+    l->method = hba_decide(l->hba, &ask, &found);
+    l->options = found.options;
+    if (l->method == HBA_REJECT)
+        fault_reject(s, found.line, why);
+    if (l->options == NULL || l->method == HBA_REJECT)
+        return l->method;
+    m = check_certificate(s, &ask, l->options, why);
+    if (m == HBA_TRUST && (l->method == HBA_PEER || l->method == HBA_CERT))
+        return by_name(s, &ask, l->options, why);
+    return m == HBA_TRUST ? l->method : m;
+}
+
+enum hba_method
+method_choose(struct session *s, struct fault *why)
+{
+    struct hall_setup *setup = &s->hall->setup;
+
+    switch (setup->conf->general.auth_type) {
+    case CONF_AUTH_ANY:
+    case CONF_AUTH_TRUST:
+        return HBA_TRUST;
+    case CONF_AUTH_PLAIN:
+        return HBA_PASSWORD;
+    case CONF_AUTH_MD5:
+        return HBA_MD5;
+    case CONF_AUTH_SCRAM:
+        return HBA_SCRAM;
+    default:
+        break;
+    }
+    if (s->login->hba == NULL && setup->hba == NULL) { /* a reload came while this client waited */
+        fault_reject(s, 0, why);
+        return HBA_REJECT;
+    }
+    if (s->login->hba == NULL) /* the same rules until it is in */
+        s->login->hba = hba_hold(setup->hba);
+    return by_rules(s, why);
+}
