@@ -28,6 +28,7 @@ struct admin_command {
     uint64_t id;             /* KILL_CLIENT */
     int where;               /* SHOW: the column that must be equal to value; -1: none */
     bool json;               /* SHOW: one column of objects */
+    bool compat;             /* answer as PgBouncer does */
 };
 
 /* Read one command. False with WHY: COMPAT gives PgBouncer's texts (08P01), otherwise 42601 and what to do. */

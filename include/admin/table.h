@@ -9,7 +9,7 @@
 struct admin_table {
     struct text *out;
     const struct wire_column *columns;
-    unsigned n_columns;
+    unsigned n_columns, n_values; /* shown; put: with compat, those at the end are dropped */
     const struct admin_command *command;
     struct text row; /* values of the row that is being made */
     unsigned at;     /* how many of them */

@@ -8,9 +8,11 @@
 enum admin_view {
 #define VIEW(name, role) ADMIN_VIEW_##name,
 #define COLUMN(...)
+#define OURS(...)
 #include "admin/views.def"
 #undef VIEW
 #undef COLUMN
+#undef OURS
     ADMIN_NVIEWS
 };
 
@@ -20,8 +22,9 @@ enum admin_view {
 enum admin_view admin_view_find(struct slice name);
 const char *admin_view_name(enum admin_view v);
 bool admin_view_needs_admin(enum admin_view v);
-const struct wire_column *admin_view_columns(enum admin_view v, unsigned *n);
-/* The place of column NAME in V, or -1. */
-int admin_view_column(enum admin_view v, struct slice name);
+/* N of them; COMPAT leaves out those that PgBouncer does not have. */
+const struct wire_column *admin_view_columns(enum admin_view v, bool compat, unsigned *n);
+/* The place of column NAME among those, or -1. */
+int admin_view_column(enum admin_view v, bool compat, struct slice name);
 
 #endif

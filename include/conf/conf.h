@@ -14,6 +14,13 @@ struct conf_general {
 #undef OPTION
 };
 
+/* What only PgBouncer has a use for */
+struct conf_kept {
+#define OPTION(name, kind, ...) conf_type_##kind name;
+#include "conf/kept_keys.def"
+#undef OPTION
+};
+
 /* A line of [databases]. A number of -1, a text of "" and an enum of -1 mean "as in the general section"
  * (or in the cluster; for the route, auto). With a cluster, host is "" and port says nothing. */
 struct conf_database {
@@ -71,6 +78,7 @@ struct conf_rule {
 
 struct conf {
     struct conf_general general;
+    struct conf_kept kept;
     struct conf_database *databases; /* in file order */
     size_t n_databases;
     struct conf_user *users;
@@ -108,6 +116,16 @@ bool conf_list_has(const char *list, struct slice name);
 /* A copy of C with one general option changed (SET on the console). Boot-only keys are accepted and change
  * nothing. NULL: unknown key or bad value. */
 struct conf *conf_with(const struct conf *c, struct slice key, struct slice value, struct fault *why);
+
+/* C was read while BEFORE was in force: C gets its boot-only options, and in a [pgbouncer] file what SET gave
+ * those that have no default. C has no other holder yet. */
+void conf_carry(struct conf *c, const struct conf *before);
+
+/* PgBouncer's general keys in the order of its SHOW CONFIG: the row of the I-th, NULL behind the last. UNSET:
+ * it has no default there. */
+const struct conf_option *conf_pgbouncer_key(size_t i, bool *unset);
+/* The section that O's field is in: general or kept. */
+const void *conf_section_of(const struct conf *c, const struct conf_option *o);
 
 /* The rows of each section, ending with a row whose name is NULL. */
 const struct conf_option *conf_general_options(void);

@@ -29,6 +29,7 @@ typedef int conf_type_compat;
 typedef int conf_type_route;
 typedef int conf_type_consistency;
 typedef int conf_type_balance;
+typedef int conf_type_host_order;
 
 enum conf_pool_mode { CONF_POOL_SESSION, CONF_POOL_TRANSACTION, CONF_POOL_STATEMENT };
 enum conf_auth_type {
@@ -56,6 +57,8 @@ enum conf_compat { CONF_COMPAT_NONE, CONF_COMPAT_PGBOUNCER };
 enum conf_route { CONF_ROUTE_AUTO, CONF_ROUTE_PRIMARY, CONF_ROUTE_REPLICA, CONF_ROUTE_PREFER_REPLICA };
 enum conf_consistency { CONF_EVENTUAL, CONF_SESSION, CONF_GLOBAL };
 enum conf_balance { CONF_LEAST_CONN, CONF_ROUND_ROBIN, CONF_LATENCY, CONF_HASH };
+
+enum conf_host_order { CONF_HOSTS_DISABLE, CONF_HOSTS_ROUND_ROBIN };
 
 enum conf_when { CONF_RELOAD, CONF_RESTART };
 

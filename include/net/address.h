@@ -40,7 +40,8 @@ void net_address_name(const struct net_address *a, char *out, size_t len);
 
 struct tcp_options {
     bool keepalive;
-    int idle_s, interval_s, count, user_timeout_ms; /* 0: the system's */
+    int idle_s, interval_s, count, user_timeout_ms, buffer; /* 0: the system's */
+    int defer_accept_s;                                     /* of listeners */
 };
 /* setsockopt(2) with an int. */
 bool net_set(int fd, int level, int name, int value);

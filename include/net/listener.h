@@ -15,8 +15,8 @@ typedef void listener_on_client(void *owner, int fd, bool is_unix);
 /* A bound and listening socket, or -1 with WHY. PORT_SHARED sets SO_REUSEPORT, so that each worker has its own
  * queue; a TCP address that somebody else listens on is refused all the same. */
 int listener_socket(const struct net_address *a, int backlog, bool port_shared, struct fault *why);
-/* Fails when another process listens on A. Leaves nothing open. */
-bool listener_probe(const struct net_address *a, struct fault *why);
+/* Fails when another process listens on A, unless all share it. Leaves nothing open. */
+bool listener_probe(const struct net_address *a, bool port_shared, struct fault *why);
 /* Takes FD over and calls ON_CLIENT for each connection. */
 struct listener *listener_new(struct worker *w, int fd, listener_on_client *on_client, void *owner);
 void listener_free(struct listener *l); /* NULL is fine */

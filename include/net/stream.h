@@ -44,7 +44,12 @@ struct stream_events {
     void (*on_tls_hello)(struct stream *s);
 };
 
-enum stream_pause { STREAM_PAUSE_PEER = 1, STREAM_PAUSE_OWNER = 2, STREAM_PAUSE_FULL = 4 };
+enum stream_pause {
+    STREAM_PAUSE_PEER = 1,
+    STREAM_PAUSE_OWNER = 2,
+    STREAM_PAUSE_FULL = 4,
+    STREAM_PAUSE_ADMIN = 8 /* SUSPEND */
+};
 enum stream_stage { STREAM_CLOSED, STREAM_DIALING, STREAM_HANDSHAKE, STREAM_OPEN };
 
 struct stream {

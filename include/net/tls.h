@@ -13,6 +13,7 @@
 struct tls_files { /* texts of the options; "" means not given */
     const char *key_file, *cert_file, *ca_file;
     const char *protocols, *ciphers, *tls13_ciphers;
+    const char *curves, *dh; /* towards clients; or NULL */
 };
 
 struct tls_context;

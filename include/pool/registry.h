@@ -88,9 +88,13 @@ unsigned registry_clients(struct registry *r);
 void registry_counts(struct registry *r, char kind, struct slice name, unsigned *servers, unsigned *clients);
 
 enum database_flag { DATABASE_PAUSED = 1, DATABASE_DISABLED = 2 };
-/* Flags of a database; an empty DATABASE means all databases (PAUSE without a name). */
+/* Flags of a database, those of all included; an empty DATABASE means all databases (PAUSE without a name). */
 unsigned registry_flags(struct registry *r, struct slice database);
+/* Only those that it got by its own name. */
+unsigned registry_own_flags(struct registry *r, struct slice database);
 void registry_set_flag(struct registry *r, struct slice database, enum database_flag flag, bool on);
+/* From all, and from each that has it by its own name. */
+void registry_clear_flag(struct registry *r, enum database_flag flag);
 /* RECONNECT: servers that connected in an older epoch go when they come back. */
 unsigned registry_epoch(struct registry *r, struct slice database);
 void registry_next_epoch(struct registry *r, struct slice database);

@@ -72,6 +72,7 @@ struct session {
     bool ending;                  /* COMMIT may be in flight */
     bool cut;                     /* the client has half a message: say nothing more */
     bool cancelled;               /* a cancel request found it waiting */
+    bool wait_told;               /* query_wait_notify: once for each wait */
     uint8_t hello_asked;          /* set of 1 << enum startup_kind */
     bool retriable, retried;      /* a read that nobody answered yet; one that is sent for the second time */
     bool timed_out;               /* query_timeout passed: a cancel is under way */

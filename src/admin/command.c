@@ -23,9 +23,9 @@ static const struct {
 };
 
 static const struct {
-    const char *name, *shown;
+    const char *name, *shown, *compat;
 } fakes[] = {
-#define FAKE(name, shown) { #name, shown },
+#define FAKE(name, shown, compat) { #name, shown, compat },
 #include "admin/fakes.def"
 #undef FAKE
 };
@@ -89,12 +89,15 @@ static bool
 fake(struct parsing *p, struct slice name)
 {
     for (size_t i = 0; i < N_FAKES; i++) {
+        const char *shown;
+
         if (!slice_is_nocase(name, fakes[i].name))
             continue;
         p->c->verb = ADMIN_FAKE;
         snprintf(p->c->name, sizeof(p->c->name), "%s", fakes[i].name);
-        snprintf(p->c->value, sizeof(p->c->value), "%s", fakes[i].shown != NULL ? fakes[i].shown : "");
-        p->c->own_version = fakes[i].shown == NULL;
+        shown = p->compat && fakes[i].compat != NULL ? fakes[i].compat : fakes[i].shown;
+        snprintf(p->c->value, sizeof(p->c->value), "%s", shown != NULL ? shown : "");
+        p->c->own_version = shown == NULL;
         return true;
     }
     return false;
@@ -124,7 +127,7 @@ filter(struct parsing *p)
 
     if (admin_scan_is(s, "where")) {
         admin_scan_next(s);
-        p->c->where = is_value(s) ? admin_view_column(p->c->view, s->is) : -1;
+        p->c->where = is_value(s) ? admin_view_column(p->c->view, p->compat, s->is) : -1;
         if (p->c->where < 0)
             return bad(p, "WHERE needs a column of that table");
         admin_scan_next(s);
@@ -296,6 +299,14 @@ cluster(struct parsing *p)
     return end(p);
 }
 
+static bool
+bad_client_id(const struct parsing *p)
+{
+    if (p->compat)
+        return fault_set(p->why, "08P01", "invalid client pointer supplied");
+    return bad(p, "the id of a client is required");
+}
+
 /* 17, or c17 as the log says. */
 static bool
 client_id(struct parsing *p)
@@ -305,11 +316,10 @@ client_id(struct parsing *p)
     if (is_value(&p->scan) && is.len > 1 && (is.data[0] == 'c' || is.data[0] == 'C'))
         is = slice_tail(is, 1);
     if (!is_value(&p->scan) || is.len == 0 || is.len > 18)
-        return bad(p, "the id of a client is required");
+        return bad_client_id(p);
     for (size_t i = 0; i < is.len; i++) {
         if (is.data[i] < '0' || is.data[i] > '9')
-            return p->compat ? fault_set(p->why, "08P01", "invalid client pointer supplied")
-                             : bad(p, "the id of a client is required");
+            return bad_client_id(p);
         p->c->id = p->c->id * 10 + (uint64_t)(is.data[i] - '0');
     }
     admin_scan_next(&p->scan);
@@ -363,7 +373,7 @@ admin_parse(struct slice sql, bool compat, struct admin_command *out, struct fau
         .sql = slice_trim(sql), .scan = { .rest = sql }, .compat = compat, .c = out, .why = why
     };
 
-    *out = (struct admin_command){ .verb = ADMIN_EMPTY, .view = ADMIN_NVIEWS, .where = -1 };
+    *out = (struct admin_command){ .verb = ADMIN_EMPTY, .view = ADMIN_NVIEWS, .where = -1, .compat = compat };
     admin_scan_next(&p.scan);
     if (at_end(&p))
         return true;

@@ -12,8 +12,9 @@ void
 admin_table_init(struct admin_table *t, const struct admin_command *c, struct text *out)
 {
     *t = (struct admin_table){ .out = out, .command = c };
-    t->columns = admin_view_columns(c->view, &t->n_columns);
-    assert(t->n_columns <= ADMIN_MAX_COLUMNS);
+    t->columns = admin_view_columns(c->view, c->compat, &t->n_columns);
+    admin_view_columns(c->view, false, &t->n_values);
+    assert(t->n_values <= ADMIN_MAX_COLUMNS);
 }
 
 void
@@ -34,7 +35,7 @@ admin_table_head(struct admin_table *t)
 static void
 put(struct admin_table *t, struct slice s, bool null)
 {
-    assert(t->at < t->n_columns);
+    assert(t->at < t->n_values);
     t->cell[t->at].start = t->row.len;
     t->cell[t->at].len = s.len;
     t->cell[t->at].null = null;
@@ -138,7 +139,7 @@ put_row(struct admin_table *t)
 void
 admin_row_end(struct admin_table *t)
 {
-    assert(t->at == t->n_columns);
+    assert(t->at == t->n_values);
     if (passes(t)) {
         if (t->command->json)
             put_json(t);

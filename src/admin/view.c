@@ -10,27 +10,36 @@ static const struct {
 #define ADMIN            true
 #define VIEW(name, role) { #name, role },
 #define COLUMN(...)
+#define OURS(...)
 #include "admin/views.def"
 #undef VIEW
 #undef COLUMN
+#undef OURS
 #undef STATS
 #undef ADMIN
 };
 
-/* All columns of all views, and beside each the view that it belongs to. */
+/* All columns of all views, and beside each the view that it belongs to and whether PgBouncer has it. */
 static const struct wire_column columns[] = {
 #define VIEW(...)
 #define COLUMN(view, name, type) { #name, WIRE_##type },
+#define OURS                     COLUMN
 #include "admin/views.def"
 #undef COLUMN
     { NULL, 0 }
 };
-static const uint8_t owners[] = {
-#define COLUMN(view, name, type) ADMIN_VIEW_##view,
+static const struct {
+    uint8_t view;
+    bool ours;
+} owners[] = {
+#undef OURS
+#define COLUMN(view, name, type) { ADMIN_VIEW_##view, false },
+#define OURS(view, name, type)   { ADMIN_VIEW_##view, true },
 #include "admin/views.def"
 #undef COLUMN
+#undef OURS
 #undef VIEW
-    ADMIN_NVIEWS
+    { ADMIN_NVIEWS, false }
 };
 
 enum admin_view
@@ -55,23 +64,23 @@ admin_view_needs_admin(enum admin_view v)
 }
 
 const struct wire_column *
-admin_view_columns(enum admin_view v, unsigned *n)
+admin_view_columns(enum admin_view v, bool compat, unsigned *n)
 {
     unsigned first = 0, end;
 
-    while (owners[first] < v)
+    while (owners[first].view < v)
         first++;
-    for (end = first; owners[end] == v;)
+    for (end = first; owners[end].view == v && !(compat && owners[end].ours);)
         end++;
     *n = end - first;
     return &columns[first];
 }
 
 int
-admin_view_column(enum admin_view v, struct slice name)
+admin_view_column(enum admin_view v, bool compat, struct slice name)
 {
     unsigned n;
-    const struct wire_column *c = admin_view_columns(v, &n);
+    const struct wire_column *c = admin_view_columns(v, compat, &n);
 
     for (unsigned i = 0; i < n; i++)
         if (slice_is_nocase(name, c[i].name))

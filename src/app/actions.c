@@ -14,6 +14,7 @@ static const struct slice all = { NULL, 0 };
 static void
 wake_hall(struct hall *h)
 {
+    suspend_end(h);
     for (struct pool *p = h->pools.first; p != NULL; p = p->next)
         pool_retry(p);
     stream_flush(&h->turn);
@@ -79,11 +80,26 @@ find_old(struct worker *w, struct visit *v)
     }
 }
 
+/* PgBouncer's KILL of all pauses each database by its name, those that have a pool. */
 static void
 kill_all(struct worker *w, struct visit *v)
 {
-    hall_kill(hall_of(w), task_database(task_of(v)));
+    struct task *e = task_of(v);
+
+    for (const struct pool *p = hall_of(w)->pools.first; e->compat && p != NULL; p = p->next)
+        if (is_meant(e, p))
+            registry_set_flag(e->app->registry, slice_str(p->name), DATABASE_PAUSED, true);
+    hall_kill(hall_of(w), task_database(e));
     stream_flush(&hall_of(w)->turn);
+}
+
+static void
+quieten(struct worker *w, struct visit *v)
+{
+    struct task *e = task_of(v);
+    int64_t limit = hall_of(w)->setup.conf->general.suspend_timeout;
+
+    e->count += suspend_hall(hall_of(w), limit > 0 && w->now_us - e->since_us >= limit);
 }
 
 static void
@@ -156,7 +172,11 @@ static void
 look(struct task *e)
 {
     e->count = 0;
-    task_visit(e, e->command.verb == ADMIN_PAUSE ? empty : find_old, looked);
+    task_visit(e,
+               e->command.verb == ADMIN_PAUSE     ? empty
+               : e->command.verb == ADMIN_SUSPEND ? quieten
+                                                  : find_old,
+               looked);
 }
 
 static void
@@ -165,10 +185,18 @@ look_again(struct timer *t)
     look(container_of(t, struct task, again));
 }
 
+static bool
+is_pause(const struct task *e)
+{
+    return e->command.verb == ADMIN_PAUSE || e->command.verb == ADMIN_SUSPEND;
+}
+
 static void
 give_up(struct task *e)
 {
-    if (e->command.verb == ADMIN_PAUSE)
+    if (e->command.verb == ADMIN_SUSPEND)
+        atomic_store(&e->app->suspended, false);
+    if (is_pause(e))
         set_flag(e, DATABASE_PAUSED, false);
     task_visit(e, wake, end_cancelled);
 }
@@ -177,7 +205,7 @@ static void
 looked(struct worker *w, struct visit *v)
 {
     struct task *e = task_of(v);
-    bool resumed = e->command.verb == ADMIN_PAUSE && (flags_of(e) & DATABASE_PAUSED) == 0;
+    bool resumed = is_pause(e) && (flags_of(e) & DATABASE_PAUSED) == 0;
 
     if (e->cancelled)
         give_up(e);
@@ -191,14 +219,14 @@ static void
 start_looking(struct task *e)
 {
     timer_init(&e->again, look_again);
+    e->since_us = e->hall->worker.now_us;
     look(e);
 }
 
 void
 action_cancelled(struct task *e)
 {
-    if (e->command.verb != ADMIN_PAUSE && e->command.verb != ADMIN_WAIT_CLOSE &&
-        e->command.verb != ADMIN_SWITCHOVER)
+    if (!is_pause(e) && e->command.verb != ADMIN_WAIT_CLOSE && e->command.verb != ADMIN_SWITCHOVER)
         return;
     e->cancelled = true;
     if (!timer_is_started(&e->again))
@@ -207,27 +235,11 @@ action_cancelled(struct task *e)
     give_up(e);
 }
 
-void
-action_pause(struct task *e)
+static bool
+all_are_paused(const struct task *e)
 {
-    if (!names_database_or_none(e, "pause"))
-        return;
-    if (e->command.name[0] == '\0' && (flags_of(e) & DATABASE_PAUSED) != 0) {
-        task_refuse(e, "55000", "already suspended/paused");
-        return;
-    }
-    set_flag(e, DATABASE_PAUSED, true);
-    start_looking(e);
+    return (registry_flags(e->app->registry, all) & DATABASE_PAUSED) != 0;
 }
-
-void
-action_wait_close(struct task *e)
-{
-    if (names_database_or_none(e, "wait for"))
-        start_looking(e);
-}
-
-/* ---- the others ---- */
 
 /* Is some database paused by its own name? */
 static bool
@@ -236,46 +248,90 @@ some_is_paused(const struct task *e)
     const struct conf *c = e->hall->setup.conf;
 
     for (size_t i = 0; i < c->n_databases; i++)
-        if ((registry_flags(e->app->registry, slice_str(c->databases[i].name)) & DATABASE_PAUSED) != 0)
+        if ((registry_own_flags(e->app->registry, slice_str(c->databases[i].name)) & DATABASE_PAUSED) != 0)
             return true;
     return false;
+}
+
+/* True: E is over. PgBouncer refuses more than it must. */
+static bool
+is_paused_already(struct task *e)
+{
+    if (!all_are_paused(e) || (!e->compat && e->command.name[0] != '\0'))
+        return false;
+    task_refuse(e, "55000", "already suspended/paused");
+    return true;
+}
+
+void
+action_pause(struct task *e)
+{
+    if (is_paused_already(e) || !names_database_or_none(e, "pause"))
+        return;
+    set_flag(e, DATABASE_PAUSED, true);
+    start_looking(e);
+}
+
+/* Nothing is read from clients and servers any more; it is done when what was read has been written. */
+void
+action_suspend(struct task *e)
+{
+    if (is_paused_already(e))
+        return;
+    if (some_is_paused(e)) {
+        task_refuse(e, "55000", "cannot suspend with paused databases");
+        return;
+    }
+    atomic_store(&e->app->suspended, true);
+    set_flag(e, DATABASE_PAUSED, true);
+    start_looking(e);
+}
+
+void
+action_wait_close(struct task *e)
+{
+    if (names_database_or_none(e, "wait in"))
+        start_looking(e);
+}
+
+/* ---- the others ---- */
+
+/* PgBouncer's RESUME without a name does not resume what was paused by name. */
+static void
+resume_all(struct task *e)
+{
+    if (!all_are_paused(e) && (e->compat || !some_is_paused(e))) {
+        task_refuse(e, "55000",
+                    e->hall->draining ? "pooler is shutting down" : "pooler is not paused/suspended");
+        return;
+    }
+    atomic_store(&e->app->suspended, false);
+    if (e->compat)
+        set_flag(e, DATABASE_PAUSED, false);
+    else
+        registry_clear_flag(e->app->registry, DATABASE_PAUSED);
+    task_visit(e, wake, done);
 }
 
 void
 action_resume(struct task *e)
 {
-    bool whole = e->command.name[0] == '\0';
-    bool everything = (registry_flags(e->app->registry, all) & DATABASE_PAUSED) != 0;
-
     if (!names_database_or_none(e, "resume"))
         return;
-    if (whole && !everything && !some_is_paused(e)) {
-        task_refuse(e, "55000", "pooler is not paused/suspended");
+    if (e->command.name[0] == '\0') {
+        resume_all(e);
         return;
     }
-    if (!whole && (everything || (flags_of(e) & DATABASE_PAUSED) == 0)) {
-        task_refuse(e, "55000",
-                    everything ? "all databases are paused, not only %s" : "database %s is not paused",
-                    e->command.name);
+    if (!e->compat && all_are_paused(e)) {
+        task_refuse(e, "55000", "all databases are paused, not only %s", e->command.name);
         return;
     }
-    if (whole)
-        atomic_store(&e->app->suspended, false);
+    if ((registry_own_flags(e->app->registry, task_database(e)) & DATABASE_PAUSED) == 0) {
+        task_refuse(e, "55000", "database %s is not paused", e->command.name);
+        return;
+    }
     set_flag(e, DATABASE_PAUSED, false);
     task_visit(e, wake, done);
-}
-
-/* No buffer of ours outlives a turn of a loop, so there is nothing to wait for. */
-void
-action_suspend(struct task *e)
-{
-    if ((flags_of(e) & DATABASE_PAUSED) != 0) {
-        task_refuse(e, "55000", "already suspended/paused");
-        return;
-    }
-    atomic_store(&e->app->suspended, true);
-    set_flag(e, DATABASE_PAUSED, true);
-    task_end(e, NULL);
 }
 
 void
@@ -309,9 +365,10 @@ action_reconnect(struct task *e)
 void
 action_kill(struct task *e)
 {
-    if (!names_database_or_none(e, "kill"))
+    if ((e->compat && is_paused_already(e)) || !names_database_or_none(e, "kill"))
         return;
-    set_flag(e, DATABASE_PAUSED, true);
+    if (!e->compat || e->command.name[0] != '\0')
+        set_flag(e, DATABASE_PAUSED, true);
     task_visit(e, kill_all, done);
 }
 
@@ -372,6 +429,6 @@ void
 actions_resume_all(struct app *a)
 {
     atomic_store(&a->suspended, false);
-    registry_set_flag(a->registry, all, DATABASE_PAUSED, false);
+    registry_clear_flag(a->registry, DATABASE_PAUSED);
     visit_halls(a, wake);
 }

@@ -23,7 +23,8 @@ struct task {
     struct admin_table table;
     struct text out;
     struct gather gather;
-    unsigned count; /* what is still there, or was found */
+    unsigned count;   /* what is still there, or was found */
+    int64_t since_us; /* when it began to wait */
     struct fault why;
 };
 
@@ -62,6 +63,11 @@ task_start action_pause, action_resume, action_suspend, action_disable, action_e
 void action_cancelled(struct task *e);
 void actions_pause_all(struct app *a);
 void actions_resume_all(struct app *a);
+
+/* suspend.c */
+/* Stop reading from H's clients and servers. How many still have something to be sent; FORCE closes those. */
+unsigned suspend_hall(struct hall *h, bool force);
+void suspend_end(struct hall *h);
 
 /* control.c */
 task_start action_reload, action_set, action_shutdown;

@@ -34,7 +34,7 @@ static task_start *const actions[ADMIN_NVERBS] = {
 const char *
 console_version(bool by_pgbouncer)
 {
-    return by_pgbouncer ? "PgBouncer " APP_POOLS_LIKE " (pgweir " APP_VERSION ")" : "pgweir " APP_VERSION;
+    return by_pgbouncer ? "PgBouncer " APP_POOLS_LIKE : "pgweir " APP_VERSION;
 }
 
 /* ---- tasks ---- */
@@ -145,6 +145,16 @@ answer_fault(struct console *c, const struct fault *why)
     console_done(c);
 }
 
+/* PgBouncer counts them as it does those of any database. */
+static void
+count_command(const struct session *s)
+{
+    struct pool_database *d = pools_database(&s->hall->pools, slice_str(s->database));
+
+    d->stats.queries++;
+    d->stats.xacts++;
+}
+
 static void
 run(struct console *c, struct slice sql)
 {
@@ -154,6 +164,8 @@ run(struct console *c, struct slice sql)
     struct fault why = { "", "", "", "" };
     const char *version = console_version(c->compat || compat);
 
+    if (compat)
+        count_command(s);
     if (!admin_parse(sql, compat, &command, &why) || !admin_may(&command, c->may_admin, compat, &why)) {
         answer_fault(c, &why);
         return;

@@ -98,14 +98,16 @@ static bool
 open_tcp(struct listening *l, const struct addresses *all, const struct conf_general *g, unsigned n_workers,
          struct fault *why)
 {
+    bool shared = n_workers > 1 || g->so_reuseport;
+
     for (unsigned i = 0; i < all->n; i++) {
-        if (!listener_probe(&all->at[i], why)) {
+        if (!listener_probe(&all->at[i], g->so_reuseport, why)) {
             if (all->optional[i] && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL))
                 continue;
             return false;
         }
         for (unsigned w = 0; w < n_workers; w++) {
-            int fd = listener_socket(&all->at[i], (int)g->listen_backlog, n_workers > 1, why);
+            int fd = listener_socket(&all->at[i], (int)g->listen_backlog, shared, why);
 
             if (fd == -1)
                 return false;
@@ -143,7 +145,7 @@ open_unix(struct listening *l, const struct conf_general *g, struct fault *why)
         return true;
     if (!net_address_unix(&a, g->unix_socket_dir, (uint16_t)g->listen_port))
         return fault_set(why, "58030", "unix_socket_dir %s is too long", g->unix_socket_dir);
-    if (!listener_probe(&a, why) || (fd = listener_socket(&a, (int)g->listen_backlog, false, why)) == -1)
+    if (!listener_probe(&a, false, why) || (fd = listener_socket(&a, (int)g->listen_backlog, false, why)) == -1)
         return false;
     l->fds[l->n_each - 1] = fd;
     say(&a);

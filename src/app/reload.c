@@ -90,10 +90,15 @@ take_over(struct app *a, struct conf *conf, enum loading how, struct task *e, st
 bool
 reload_files(struct app *a, struct task *e, struct fault *why)
 {
+    const struct conf *before = a->loaded.setup.conf;
+    struct conf *conf;
     bool ok;
 
     notify_say("RELOADING=1");
-    ok = take_over(a, conf_load(a->loaded.setup.conf->file, why), LOAD_ALL, e, why);
+    conf = conf_load(before->general.conffile[0] != '\0' ? before->general.conffile : before->file, why);
+    if (conf != NULL)
+        conf_carry(conf, before);
+    ok = take_over(a, conf, LOAD_ALL, e, why);
     if (ok)
         log_info("configuration reloaded");
     notify_say("READY=1");

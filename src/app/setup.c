@@ -100,7 +100,8 @@ mark_of(const struct tls_files *f, int sslmode)
 {
     struct text t = { 0 };
 
-    text_printf(&t, "%d %s %s %s\n", sslmode, f->protocols, f->ciphers, f->tls13_ciphers);
+    text_printf(&t, "%d %s %s %s %s %s\n", sslmode, f->protocols, f->ciphers, f->tls13_ciphers,
+                f->curves != NULL ? f->curves : "", f->dh != NULL ? f->dh : "");
     mark_file(&t, f->key_file);
     mark_file(&t, f->cert_file);
     mark_file(&t, f->ca_file);
@@ -135,14 +136,17 @@ static bool
 load_tls(struct loaded *l, const struct loaded *old, struct fault *why)
 {
     const struct conf_general *g = &l->setup.conf->general;
-    const struct tls_files client = {
-        g->client_tls_key_file,  g->client_tls_cert_file, g->client_tls_ca_file,
-        g->client_tls_protocols, g->client_tls_ciphers,   g->client_tls13_ciphers
-    };
-    const struct tls_files server = {
-        g->server_tls_key_file,  g->server_tls_cert_file, g->server_tls_ca_file,
-        g->server_tls_protocols, g->server_tls_ciphers,   g->server_tls13_ciphers
-    };
+    const struct tls_files client = { g->client_tls_key_file,  g->client_tls_cert_file, g->client_tls_ca_file,
+                                      g->client_tls_protocols, g->client_tls_ciphers,   g->client_tls13_ciphers,
+                                      g->client_tls_ecdhcurve, g->client_tls_dheparams };
+    const struct tls_files server = { g->server_tls_key_file,
+                                      g->server_tls_cert_file,
+                                      g->server_tls_ca_file,
+                                      g->server_tls_protocols,
+                                      g->server_tls_ciphers,
+                                      g->server_tls13_ciphers,
+                                      NULL,
+                                      NULL };
     const struct side to_client = { &client, g->client_tls_sslmode, tls_context_server,
                                     old == NULL ? NULL : old->client_mark,
                                     old == NULL ? NULL : old->setup.client_tls };

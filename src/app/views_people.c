@@ -138,6 +138,16 @@ peer_pid(const struct session *s)
     return (uint32_t)who.pid;
 }
 
+/* PgBouncer's word for a client that has no server now. */
+static const char *
+client_state(const struct session *s)
+{
+    const char *state = session_state_shown(s->state);
+    bool compat = s->hall->setup.conf->general.compat == CONF_COMPAT_PGBOUNCER;
+
+    return compat && s->server == NULL && strcmp(state, "active") == 0 ? "idle" : state;
+}
+
 static void
 describe_client(struct person *p, const struct session *s)
 {
@@ -147,7 +157,7 @@ describe_client(struct person *p, const struct session *s)
                           .database = s->database,
                           .user = s->user,
                           .replication = s->replication ? "physical" : "none",
-                          .state = session_state_shown(s->state),
+                          .state = client_state(s),
                           .stream = &s->client,
                           .unix_port = (uint16_t)s->hall->setup.conf->general.listen_port,
                           .by_unix = s->is_unix,
@@ -179,6 +189,16 @@ clients_each(struct hall *h, struct task *e)
 
 /* ---- servers ---- */
 
+/* Idle servers that are checked before their next use. */
+bool
+view_is_used(const struct pool *p, const struct server *s)
+{
+    const struct conf_general *g = &p->pools->conf->general;
+
+    return g->server_check_query[0] != '\0' &&
+           p->pools->turn->worker->now_us - s->idle_us > g->server_check_delay;
+}
+
 typedef void on_server(const struct server *s, const struct pool *p, const char *state, struct task *e);
 
 static void
@@ -190,8 +210,11 @@ each_server(struct hall *h, struct task *e, on_server *each)
 
             each(s, p, s->state == SERVER_CLEAN ? "tested" : "active", e);
         }
-        ring_each (r, &p->idle)
-            each(container_of(r, struct server, in_pool), p, "idle", e);
+        ring_each (r, &p->idle) {
+            const struct server *s = container_of(r, struct server, in_pool);
+
+            each(s, p, view_is_used(p, s) ? "used" : "idle", e);
+        }
         ring_each (r, &p->connecting)
             each(container_of(r, struct server, in_pool), p, "login", e);
     }
@@ -231,6 +254,10 @@ show_server(const struct server *s, const struct pool *pool, const char *state, 
 {
     struct person p;
 
+    if (e->compat && strcmp(state, "login") == 0)
+        state = "new";
+    if (s->cancels > 0)
+        state = "being_canceled";
     describe_server(&p, s, pool, state);
     put_person(&e->table, &p);
     put_ours(&e->table, &p);
@@ -249,7 +276,10 @@ show_socket(struct person *p, struct task *e)
 {
     char state[32];
 
-    snprintf(state, sizeof(state), "%s_%s", p->type[0] == 'C' ? "cl" : "sv", p->state);
+    bool client = p->type[0] == 'C';
+
+    snprintf(state, sizeof(state), "%s_%s", client ? "cl" : "sv",
+             client && strcmp(p->state, "idle") == 0 ? "active" : p->state);
     p->state = state;
     put_person(&e->table, p);
     put_socket(&e->table, p->stream);
@@ -286,7 +316,7 @@ sockets_each(struct hall *h, struct task *e)
 static void
 active_server_socket(const struct server *s, const struct pool *pool, const char *state, struct task *e)
 {
-    if (strcmp(state, "idle") != 0)
+    if (strcmp(state, "idle") != 0 && strcmp(state, "used") != 0)
         server_socket(s, pool, state, e);
 }
 

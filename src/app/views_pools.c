@@ -20,7 +20,8 @@ enum { /* figures of a tally, in the order of the columns */
        N_COUNTS,
        MAX_WAIT_US = N_COUNTS,
        POOL_MODE,
-       PINNED
+       PINNED,
+       N_CONSOLES
 };
 
 static void
@@ -38,9 +39,20 @@ count_used(const struct pool *p, int64_t n[TALLY_FIGURES])
     }
 }
 
+static int64_t
+count_consoles(const struct hall *h)
+{
+    int64_t n = 0;
+
+    ring_each (r, &h->sessions)
+        n += container_of(r, struct session, in_hall)->state == SESSION_CONSOLE;
+    return n;
+}
+
 void
 pools_each(struct hall *h, struct task *e)
 {
+    e->gather.n[N_CONSOLES] += count_consoles(h);
     for (const struct pool *p = h->pools.first; p != NULL; p = p->next) {
         int64_t *n = gather_at(&e->gather, slice_str(p->name), slice_str(p->user))->n;
         const struct ring *first = ring_first(&p->waiters);
@@ -49,7 +61,8 @@ pools_each(struct hall *h, struct task *e)
 
         n[CL_ACTIVE] += p->n_sessions > p->n_waiters ? p->n_sessions - p->n_waiters : 0;
         n[CL_WAITING] += p->n_waiters;
-        n[SV_IDLE] += p->n_idle;
+        ring_each (r, &p->idle)
+            n[view_is_used(p, container_of(r, struct server, in_pool)) ? SV_USED : SV_IDLE]++;
         n[SV_LOGIN] += p->n_connecting;
         n[MAX_WAIT_US] = wait > n[MAX_WAIT_US] ? wait : n[MAX_WAIT_US];
         n[POOL_MODE] = p->conf.mode;
@@ -57,11 +70,38 @@ pools_each(struct hall *h, struct task *e)
     }
 }
 
+/* The console's own row, as PgBouncer has it. */
+static void
+put_console_pool(struct task *e)
+{
+    struct admin_table *t = &e->table;
+
+    admin_put_str(t, "pgbouncer");
+    admin_put_str(t, "pgbouncer");
+    admin_put_int(t, e->gather.n[N_CONSOLES]);
+    for (unsigned i = CL_WAITING; i < N_COUNTS + 2; i++)
+        admin_put_int(t, 0);
+    admin_put_str(t, "statement");
+    admin_put_null(t);
+    admin_put_int(t, 0);
+    admin_row_end(t);
+}
+
+static const char *
+hosts_order(const struct task *e, struct slice database)
+{
+    const struct conf_database *d = conf_find_database(e->hall->setup.conf, database);
+
+    return d == NULL || strchr(d->host, ',') == NULL ? NULL : conf_word("host_order", d->load_balance_hosts);
+}
+
 void
 pools_home(struct task *e)
 {
     struct admin_table *t = &e->table;
 
+    if (e->compat)
+        put_console_pool(e);
     for (const struct tally *a = e->gather.first; a != NULL; a = a->next) {
         admin_put_slice(t, a->first);
         admin_put_slice(t, a->second);
@@ -70,7 +110,7 @@ pools_home(struct task *e)
         admin_put_int(t, a->n[MAX_WAIT_US] / CLOCK_S);
         admin_put_int(t, a->n[MAX_WAIT_US] % CLOCK_S);
         admin_put_str(t, view_pool_mode((int)a->n[POOL_MODE]));
-        admin_put_null(t); /* load_balance_hosts: one host each */
+        admin_put_str(t, hosts_order(e, a->first));
         admin_put_int(t, a->n[PINNED]);
         admin_row_end(t);
     }
@@ -97,6 +137,7 @@ put_database(struct task *e, const struct conf_database *d, struct slice name)
     const struct conf_general *g = &e->hall->setup.conf->general;
     struct admin_table *t = &e->table;
     unsigned servers, clients, flags = registry_flags(e->app->registry, name);
+    unsigned own = registry_own_flags(e->app->registry, name);
 
     registry_counts(e->app->registry, 'd', name, &servers, &clients);
     admin_put_slice(t, name);
@@ -109,12 +150,12 @@ put_database(struct task *e, const struct conf_database *d, struct slice name)
     admin_put_int(t, view_pick(d->reserve_pool_size, g->reserve_pool_size));
     admin_put_int(t, view_pick(d->server_lifetime, g->server_lifetime) / CLOCK_S);
     admin_put_str(t, view_pool_mode(d->pool_mode));
-    admin_put_null(t);
+    admin_put_str(t, hosts_order(e, name));
     admin_put_int(t, view_pick(d->max_db_connections, g->max_db_connections));
     admin_put_int(t, servers);
     admin_put_int(t, view_pick(d->max_db_client_connections, g->max_db_client_connections));
     admin_put_int(t, clients);
-    admin_put_int(t, (flags & DATABASE_PAUSED) != 0);
+    admin_put_int(t, ((e->compat ? own : flags) & DATABASE_PAUSED) != 0);
     admin_put_int(t, (flags & DATABASE_DISABLED) != 0);
     admin_row_end(t);
 }
@@ -123,7 +164,7 @@ put_database(struct task *e, const struct conf_database *d, struct slice name)
 static void
 put_console(struct task *e)
 {
-    const char *name = e->by_pgbouncer ? "pgbouncer" : "pgweir";
+    const char *name = e->by_pgbouncer || e->compat ? "pgbouncer" : "pgweir";
     struct admin_table *t = &e->table;
 
     admin_put_str(t, name);
@@ -141,6 +182,12 @@ put_console(struct task *e)
     admin_row_end(t);
 }
 
+static bool
+is_console(struct slice name)
+{
+    return slice_is(name, "pgbouncer") || slice_is(name, "pgweir");
+}
+
 void
 databases_home(struct task *e)
 {
@@ -151,7 +198,7 @@ databases_home(struct task *e)
     for (const struct tally *a = e->gather.first; a != NULL; a = a->next) {
         const struct conf_database *d = conf_find_database(c, a->first);
 
-        if (d != NULL && !slice_is(a->first, d->name)) /* made by the line "*" */
+        if (d != NULL && !slice_is(a->first, d->name) && !is_console(a->first)) /* made by the line "*" */
             put_database(e, d, a->first);
     }
     put_console(e);
@@ -160,12 +207,12 @@ databases_home(struct task *e)
 /* ---- USERS ---- */
 
 static void
-put_size(struct admin_table *t, int64_t size)
+put_size(struct task *e, int64_t size)
 {
     if (size >= 0)
-        admin_put_int(t, size);
+        admin_put_int(&e->table, size);
     else
-        admin_put_null(t);
+        admin_put_str(&e->table, e->compat ? "" : NULL);
 }
 
 static void
@@ -177,8 +224,8 @@ put_user(struct task *e, struct slice name, const struct conf_user *u)
 
     registry_counts(e->app->registry, 'u', name, &servers, &clients);
     admin_put_slice(t, name);
-    put_size(t, u == NULL ? -1 : u->pool_size);
-    put_size(t, u == NULL ? -1 : u->reserve_pool_size);
+    put_size(e, u == NULL ? -1 : u->pool_size);
+    put_size(e, u == NULL ? -1 : u->reserve_pool_size);
     admin_put_str(t, u == NULL ? NULL : view_pool_mode(u->pool_mode));
     admin_put_int(t, view_pick(u == NULL ? -1 : u->max_user_connections, g->max_user_connections));
     admin_put_int(t, servers);
@@ -250,7 +297,7 @@ lists_home(struct task *e)
     put_list(e, "databases", (int64_t)e->hall->setup.conf->n_databases + 1);
     put_list(e, "users", count_users(&e->hall->setup));
     put_list(e, "peers", 0);
-    put_list(e, "pools", pools);
+    put_list(e, "pools", pools + e->compat); /* PgBouncer's console has one */
     put_list(e, "peer_pools", 0);
     put_list(e, "free_clients", 0);
     put_list(e, "used_clients", e->gather.n[USED_CLIENTS]);

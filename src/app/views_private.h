@@ -29,6 +29,7 @@ void events_control(struct app *a, struct task *e); /* on the control thread */
 view_each rules_each;
 view_home rules_home;
 
+bool view_is_used(const struct pool *p, const struct server *s);
 /* UTC; NULL for 0. */
 void view_put_time(struct admin_table *t, int64_t wall_us);
 const char *view_pool_mode(int mode);

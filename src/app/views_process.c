@@ -16,28 +16,45 @@ default_of(const struct conf_option *o, bool compat)
     return compat && o->compat_initial != NULL ? o->compat_initial : o->initial;
 }
 
+/* UNSET: PgBouncer has no default, and where nothing was said it shows nothing. */
+static void
+put_option(struct task *e, const struct conf_option *o, bool unset)
+{
+    const struct conf *c = e->hall->setup.conf;
+    const char *initial = default_of(o, c->general.compat == CONF_COMPAT_PGBOUNCER);
+    struct text value = { 0 };
+
+    if (strcmp(o->name, "conffile") == 0 && c->general.conffile[0] == '\0')
+        text_add_str(&value, c->file);
+    else
+        conf_print(o, conf_section_of(c, o), &value);
+    admin_put_str(&e->table, o->name);
+    admin_put_str(&e->table, unset && value.len == 0 ? NULL : text_str(&value));
+    admin_put_str(&e->table, unset ? NULL : initial);
+    admin_put_str(&e->table, o->when == CONF_RELOAD ? "yes" : "no");
+    admin_row_end(&e->table);
+    text_done(&value);
+}
+
 void
 config_home(struct task *e)
 {
-    const struct conf_general *g = &e->hall->setup.conf->general;
-    struct text value = { 0 };
+    const struct conf_option *o;
+    bool unset = false;
 
-    for (const struct conf_option *o = conf_general_options(); o->name != NULL; o++) {
-        text_clear(&value);
-        conf_print(o, g, &value);
-        admin_put_str(&e->table, o->name);
-        admin_put_str(&e->table, text_str(&value));
-        admin_put_str(&e->table, default_of(o, g->compat == CONF_COMPAT_PGBOUNCER));
-        admin_put_str(&e->table, o->when == CONF_RELOAD ? "yes" : "no");
-        admin_row_end(&e->table);
+    if (e->compat) {
+        for (size_t i = 0; (o = conf_pgbouncer_key(i, &unset)) != NULL; i++)
+            put_option(e, o, unset);
+        return;
     }
-    text_done(&value);
+    for (o = conf_general_options(); o->name != NULL; o++)
+        put_option(e, o, false);
 }
 
 void
 version_home(struct task *e)
 {
-    admin_put_str(&e->table, console_version(e->by_pgbouncer));
+    admin_put_str(&e->table, console_version(e->by_pgbouncer || e->compat));
     admin_row_end(&e->table);
 }
 

@@ -49,7 +49,7 @@ node_init(struct conf_node *n, const struct conf_database *d, size_t i, struct s
 }
 
 bool
-hosts_split(struct hosts *h, struct conf_database *d, struct slice ports, struct fault *why)
+hosts_split(struct hosts *h, struct conf_database *d, struct slice ports, bool compat, struct fault *why)
 {
     struct slice hosts = slice_str(d->host);
     size_t n_hosts = count(hosts), n_ports = count(ports);
@@ -60,6 +60,8 @@ hosts_split(struct hosts *h, struct conf_database *d, struct slice ports, struct
                          n_hosts, n_hosts == 1 ? "" : "s");
     if (n_hosts == 1)
         return true;
+    if (compat && !many_ports)
+        h->list = mem_strdup(d->host);
     h->nodes = mem_zalloc(n_hosts * sizeof(*h->nodes));
     while (h->n < n_hosts) {
         struct conf_node *n = &h->nodes[h->n];
@@ -80,6 +82,7 @@ hosts_done(struct hosts *h)
     for (size_t i = 0; i < h->n; i++)
         snapshot_row_done(CONF_NODES, &h->nodes[i]);
     mem_free(h->nodes);
+    mem_free(h->list);
     *h = (struct hosts){ 0 };
 }
 
@@ -123,6 +126,17 @@ hosts_clusters(const struct conf *c)
     return named;
 }
 
+/* Nobody asked for a cluster: D's hosts are a list after all. */
+static void
+stay_list(struct conf_database *d, struct hosts *h)
+{
+    mem_free(d->host);
+    d->host = h->list;
+    h->list = NULL;
+    d->cluster[0] = '\0';
+    hosts_done(h);
+}
+
 /* The nodes of H, which database D makes, are put into C. */
 static bool
 join_hosts(struct conf *c, const struct conf_database *d, struct hosts *h, struct fault *why)
@@ -136,8 +150,8 @@ join_hosts(struct conf *c, const struct conf_database *d, struct hosts *h, struc
                              d->name, d->name, h->nodes[i].name);
     for (size_t i = 0; i < h->n; i++)
         snapshot_put(c, CONF_NODES, &h->nodes[i]);
-    mem_free(h->nodes);
-    *h = (struct hosts){ 0 };
+    h->n = 0;
+    hosts_done(h);
     return true;
 }
 
@@ -151,11 +165,15 @@ hosts_join(struct conf *c, struct hosts *h, struct fault *why)
     written = hosts_clusters(c); /* so far the nodes are those of [nodes] */
     n_written = c->n_clusters;
     for (size_t i = 0; ok && i < c->n_databases; i++) {
-        const struct conf_database *d = &c->databases[i];
+        struct conf_database *d = &c->databases[i];
         size_t at = h[i].n == 0 ? NAMES_NONE : snapshot_find(c, CONF_CLUSTERS, slice_str(d->name));
 
         if (h[i].n == 0)
             continue;
+        if (h[i].list != NULL && at == NAMES_NONE) {
+            stay_list(d, &h[i]);
+            continue;
+        }
         ok =
             at < n_written && written[at]
                 ? fault_set(why, "F0000",

@@ -10,11 +10,13 @@
 struct hosts {
     struct conf_node *nodes;
     size_t n;
+    char *list; /* the hosts as written, when they are a cluster only if [clusters] has it; or NULL */
 };
 
 /* When D has several hosts, H gets a node for each and D names the cluster instead. PORTS: its port as it
- * stands, where that has commas. False: WHY, without the line. */
-bool hosts_split(struct hosts *h, struct conf_database *d, struct slice ports, struct fault *why);
+ * stands, where that has commas. COMPAT: hosts that share a port may stay a list, as in PgBouncer. False: WHY,
+ * without the line. */
+bool hosts_split(struct hosts *h, struct conf_database *d, struct slice ports, bool compat, struct fault *why);
 void hosts_done(struct hosts *h);
 
 /* All lines are read: what H says of each database of C becomes nodes, and every cluster that a node names gets

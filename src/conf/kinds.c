@@ -34,6 +34,7 @@ static const struct {
     { "compat", { "none", "pgbouncer" } },
     { "route", { "auto", "primary", "replica", "prefer-replica" } },
     { "consistency", { "eventual", "session", "global" } },
+    { "host_order", { "disable", "round-robin" } },
     { "balance", { "least_conn", "round_robin", "latency", "hash" } },
 };
 

@@ -21,6 +21,7 @@ conf_printer conf_print_mode, conf_print_text, conf_print_word, conf_print_secre
 #define conf_parse_route       conf_parse_word
 #define conf_parse_consistency conf_parse_word
 #define conf_parse_balance     conf_parse_word
+#define conf_parse_host_order  conf_parse_word
 #define conf_print_pool_mode   conf_print_word
 #define conf_print_auth_type   conf_print_word
 #define conf_print_sslmode     conf_print_word
@@ -29,6 +30,7 @@ conf_printer conf_print_mode, conf_print_text, conf_print_word, conf_print_secre
 #define conf_print_route       conf_print_word
 #define conf_print_consistency conf_print_word
 #define conf_print_balance     conf_print_word
+#define conf_print_host_order  conf_print_word
 
 /* A secret is a text that is never shown. */
 #define conf_parse_secret conf_parse_text

@@ -23,52 +23,55 @@ struct loading {
     struct text scratch, value; /* reused from entry to entry */
     struct text ports;          /* a database's port, where it is a list */
     bool has_port;              /* the line says port= */
+    bool compat;                /* PgBouncer's defaults and ways */
     struct fault *why;
 };
 
 static bool
-unknown_key(struct loading *l, const struct conf_option *rows, enum conf_section section, struct slice key)
+unknown_key(struct loading *l, const struct conf_option *rows, const struct conf_entry *e, struct slice key)
 {
     const char *nearest = conf_option_nearest(rows, key);
     int len = key.len > 64 ? 64 : (int)key.len;
     const char *name = (const char *)key.data;
 
-    if (conf_is_ignored(section, key))
+    if (e->section == CONF_GENERAL && conf_option_find(conf_kept_options(), key) != NULL)
         return fault_set(l->why, "F0000", "pgweir has no use for PgBouncer's %.*s; take it out", len, name);
     if (nearest == NULL)
         return fault_set(l->why, "F0000", "unknown option %.*s", len, name);
     return fault_set(l->why, "F0000", "unknown option %.*s; did you mean %s?", len, name, nearest);
 }
 
-/* The row for KEY. NULL: a fault, or (with SKIP) a key of PgBouncer that was warned of. */
-static const struct conf_option *
-row_of(struct loading *l, const struct conf_option *rows, const struct conf_entry *e, struct slice key,
-       bool *skip)
+/* A value of PgBouncer's that is not its default: somebody may expect something of it. */
+static bool
+on_kept(struct loading *l, const struct conf_entry *e, const struct conf_option *o)
 {
-    const struct conf_option *o = conf_option_find(rows, key);
+    struct text value = { 0 };
 
-    *skip = o == NULL && l->source->has_pgbouncer && conf_is_ignored(e->section, key);
-    if (*skip)
-        log_warning("%s:%d: %.*s is ignored: pgweir has no use for it", e->file, e->line, (int)key.len,
-                    (const char *)key.data);
-    else if (o == NULL)
-        unknown_key(l, rows, e->section, key);
-    return o;
+    if (!conf_section_set(o, &l->c->kept, text_slice(&l->value), l->why))
+        return false;
+    conf_print(o, &l->c->kept, &value);
+    if (strcmp(text_str(&value), o->initial) != 0)
+        log_warning("%s:%d: %s changes nothing: %s", e->file, e->line, o->name, o->help);
+    text_done(&value);
+    return true;
 }
 
 static bool
 on_general(struct loading *l, const struct conf_entry *e)
 {
-    bool skip;
     const struct conf_option *rows = conf_general_options();
-    const struct conf_option *o = row_of(l, rows, e, slice_str(e->key), &skip);
+    const struct conf_option *o = conf_general_find(slice_str(e->key), l->source->has_pgbouncer);
 
     if (o == NULL)
-        return skip;
+        return unknown_key(l, rows, e, slice_str(e->key));
     scan_unquote(e->value, &l->scratch);
+    if (!scan_expand(text_slice(&l->scratch), &l->value, l->why))
+        return false;
+    if (conf_section_of(l->c, o) == &l->c->kept)
+        return on_kept(l, e, o);
     l->where[o - rows] = (struct conf_where){ e->file, e->line };
-    return scan_expand(text_slice(&l->scratch), &l->value, l->why) &&
-           conf_section_set(o, &l->c->general, text_slice(&l->value), l->why);
+    l->c->own->in_file[o - rows] = true;
+    return conf_section_set(o, &l->c->general, text_slice(&l->value), l->why);
 }
 
 static bool
@@ -102,13 +105,10 @@ on_list(struct loading *l, const struct conf_entry *e, const struct conf_option 
     enum scan_answer answer;
 
     while ((answer = scan_pair(&rest, quotes, &key, &l->scratch, l->why)) == SCAN_PAIR) {
-        bool skip;
-        const struct conf_option *o = row_of(l, rows, e, key, &skip);
+        const struct conf_option *o = conf_option_find(rows, key);
 
-        if (o == NULL && !skip)
-            return false;
         if (o == NULL)
-            continue;
+            return unknown_key(l, rows, e, key);
         if (!scan_expand(text_slice(&l->scratch), &l->value, l->why) || !set_field(l, o, section))
             return false;
     }
@@ -143,7 +143,7 @@ on_database(struct loading *l, struct conf_database *d, struct hosts *h)
 {
     if (d->cluster[0] != '\0' && (d->host[0] != '\0' || l->has_port))
         return fault_set(l->why, "F0000", "cluster excludes host and port; those of its nodes are in [nodes]");
-    return read_password(d, l->why) && hosts_split(h, d, text_slice(&l->ports), l->why);
+    return read_password(d, l->why) && hosts_split(h, d, text_slice(&l->ports), l->compat, l->why);
 }
 
 /* L keeps the nodes of the database AT, the newest or one that was replaced. */
@@ -249,7 +249,9 @@ absolute(const char *file)
 static bool
 build(struct loading *l)
 {
-    conf_section_init(conf_general_options(), &l->c->general, wants_compat(l));
+    l->compat = wants_compat(l);
+    conf_section_init(conf_general_options(), &l->c->general, l->compat);
+    conf_section_init(conf_kept_options(), &l->c->kept, true);
     for (size_t i = 0; i < l->source->n_entries; i++) {
         const struct conf_entry *e = &l->source->entries[i];
 

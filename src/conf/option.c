@@ -65,13 +65,22 @@ static const struct conf_option rule_rows[] = {
     { .name = NULL }
 };
 
+static const struct conf_option kept_rows[] = {
+#define OPTION(...) ROW(conf_kept, __VA_ARGS__)
+#include "conf/kept_keys.def"
+#undef OPTION
+    { .name = NULL }
+};
+
 static const struct {
-    enum conf_section section;
-    const char *key;
-} ignored[] = {
-#define IGNORED(section, key) { CONF_##section, #key },
-#include "ignored_keys.def"
-#undef IGNORED
+    const char *name;
+    bool unset;
+} pgbouncer_keys[] = {
+#define DEFAULT         false
+#define UNSET           true
+#define KEY(name, what) { #name, what },
+#include "conf/pgbouncer_keys.def"
+#undef KEY
 };
 
 static const struct {
@@ -127,13 +136,39 @@ conf_option_find(const struct conf_option *rows, struct slice name)
     return NULL;
 }
 
-bool
-conf_is_ignored(enum conf_section section, struct slice name)
+const struct conf_option *
+conf_kept_options(void)
 {
-    for (size_t i = 0; i < sizeof(ignored) / sizeof(*ignored); i++)
-        if (ignored[i].section == section && slice_is(name, ignored[i].key))
-            return true;
-    return false;
+    return kept_rows;
+}
+
+const struct conf_option *
+conf_general_find(struct slice key, bool kept)
+{
+    const struct conf_option *o = conf_option_find(general_rows, key);
+
+    return o == NULL && kept ? conf_option_find(kept_rows, key) : o;
+}
+
+const struct conf_option *
+conf_pgbouncer_key(size_t i, bool *unset)
+{
+    if (i >= sizeof(pgbouncer_keys) / sizeof(*pgbouncer_keys))
+        return NULL;
+    *unset = pgbouncer_keys[i].unset;
+    return conf_general_find(slice_str(pgbouncer_keys[i].name), true);
+}
+
+static bool
+is_kept(const struct conf_option *o)
+{
+    return o >= kept_rows && o < kept_rows + sizeof(kept_rows) / sizeof(*kept_rows);
+}
+
+const void *
+conf_section_of(const struct conf *c, const struct conf_option *o)
+{
+    return is_kept(o) ? (const void *)&c->kept : &c->general;
 }
 
 static unsigned

@@ -21,8 +21,10 @@ enum conf_section {
 const struct conf_option *conf_option_find(const struct conf_option *rows, struct slice name);
 /* The name in ROWS that NAME may have been meant to be, or NULL. */
 const char *conf_option_nearest(const struct conf_option *rows, struct slice name);
-/* True for a key of PgBouncer that pgweir has no use for. */
-bool conf_is_ignored(enum conf_section section, struct slice name);
+/* Keys of PgBouncer that pgweir has no use for. */
+const struct conf_option *conf_kept_options(void);
+/* The row of KEY among the general options and, with KEPT, those; or NULL. */
+const struct conf_option *conf_general_find(struct slice key, bool kept);
 
 /* Give every field of the zeroed SECTION its default. */
 void conf_section_init(const struct conf_option *rows, void *section, bool compat);

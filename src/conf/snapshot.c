@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "check_private.h"
+#include "kinds_private.h"
 #include "option_private.h"
 
 /* Where a list stands in struct conf, and what its rows are. */
@@ -139,6 +140,7 @@ snapshot_free(struct conf *c)
         if (lists[i].options != NULL)
             list_done(c, i);
     conf_section_done(conf_general_options(), &c->general);
+    conf_section_done(conf_kept_options(), &c->kept);
     mem_free(c->own);
     mem_free(c->file);
     mem_free(c);
@@ -238,6 +240,8 @@ copy_of(const struct conf *c)
     copy->own = own;
     copy->file = mem_strdup(c->file);
     conf_section_unshare(conf_general_options(), &copy->general);
+    conf_section_unshare(conf_kept_options(), &copy->kept);
+    memcpy(own->in_file, c->own->in_file, sizeof(own->in_file));
     for (size_t i = 0; i < N_CONF_SECTIONS; i++)
         if (lists[i].options != NULL) {
             list_unshare(copy, i);
@@ -246,23 +250,64 @@ copy_of(const struct conf *c)
     return copy;
 }
 
+/* Set the field of row O in TO to what it is in FROM. */
+static void
+copy_field(const struct conf_option *o, void *to, const void *from)
+{
+    struct text value = { 0 };
+    bool ok;
+
+    if (conf_is_text(o)) /* secrets are not printed */
+        text_add_str(&value, *text_at((void *)(uintptr_t)from, o->offset));
+    else
+        conf_print(o, from, &value);
+    ok = conf_section_set(o, to, text_slice(&value), NULL);
+    assert(ok); /* what is printed can be read */
+    (void)ok;
+    text_done(&value);
+}
+
+static bool
+is_boot_only(const struct conf_option *o)
+{
+    return o->when == CONF_RESTART;
+}
+
+void
+conf_carry(struct conf *c, const struct conf *before)
+{
+    const struct conf_option *rows = conf_general_options(), *o;
+    bool unset;
+
+    for (o = rows; o->name != NULL; o++)
+        if (is_boot_only(o))
+            copy_field(o, &c->general, &before->general);
+    for (o = conf_kept_options(); o->name != NULL; o++)
+        if (is_boot_only(o))
+            copy_field(o, &c->kept, &before->kept);
+    if (c->general.compat != CONF_COMPAT_PGBOUNCER)
+        return;
+    for (size_t i = 0; (o = conf_pgbouncer_key(i, &unset)) != NULL; i++)
+        if (unset && conf_section_of(c, o) == &c->general && !c->own->in_file[o - rows])
+            copy_field(o, &c->general, &before->general);
+}
+
 struct conf *
 conf_with(const struct conf *c, struct slice key, struct slice value, struct fault *why)
 {
     static const struct conf_where nowhere[N_CONF_GENERAL];
-    const struct conf_option *o = conf_option_find(conf_general_options(), key);
     bool compat = c->general.compat == CONF_COMPAT_PGBOUNCER;
+    const struct conf_option *o = conf_general_find(key, compat);
     struct conf *copy;
 
-    if (o == NULL && !(compat && conf_is_ignored(CONF_GENERAL, key))) {
+    if (o == NULL) {
         fault_set(why, "42704", "unknown option %.*s", key.len > 64 ? 64 : (int)key.len,
                   (const char *)key.data);
         return NULL;
     }
     copy = copy_of(c);
-    if (o == NULL || o->when == CONF_RESTART)
-        return copy;
-    if (conf_section_set(o, &copy->general, value, why) && conf_check(copy, nowhere, why))
+    if (is_boot_only(o) || (conf_section_set(o, (void *)(uintptr_t)conf_section_of(copy, o), value, why) &&
+                            conf_check(copy, nowhere, why)))
         return copy;
     conf_drop(copy);
     return NULL;

@@ -3,6 +3,7 @@
 #ifndef CONF_SNAPSHOT_PRIVATE_H
 #define CONF_SNAPSHOT_PRIVATE_H
 
+#include "check_private.h"
 #include "conf/conf.h"
 #include "names_private.h"
 #include "option_private.h"
@@ -10,6 +11,7 @@
 struct conf_private {
     _Atomic unsigned holders;
     struct names names[N_CONF_SECTIONS]; /* of the lists */
+    bool in_file[N_CONF_GENERAL];        /* the general options that were read, not left at their defaults */
 };
 
 /* An empty configuration with one holder; the general section is still zeroed. */

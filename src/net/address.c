@@ -142,6 +142,10 @@ net_tune(int fd, const struct tcp_options *o)
 {
     if (!net_set(fd, IPPROTO_TCP, TCP_NODELAY, 1))
         return; /* a Unix socket */
+    if (o->buffer > 0) {
+        net_set(fd, SOL_SOCKET, SO_SNDBUF, o->buffer);
+        net_set(fd, SOL_SOCKET, SO_RCVBUF, o->buffer);
+    }
     if (o->keepalive) {
         net_set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
         if (o->idle_s > 0)

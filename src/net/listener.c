@@ -3,6 +3,7 @@
 #include "net/listener.h"
 
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -66,7 +67,7 @@ clear_stale_file(const struct net_address *a, struct fault *why)
 }
 
 bool
-listener_probe(const struct net_address *a, struct fault *why)
+listener_probe(const struct net_address *a, bool port_shared, struct fault *why)
 {
     int fd;
 
@@ -74,7 +75,7 @@ listener_probe(const struct net_address *a, struct fault *why)
         return false;
     if (a->any.sa_family == AF_UNIX)
         return true;
-    fd = bound_socket(a, false, why);
+    fd = bound_socket(a, port_shared, why);
     if (fd == -1)
         return false;
     close(fd);
@@ -162,4 +163,5 @@ void
 listener_tune(struct listener *l, const struct tcp_options *o)
 {
     net_tune(l->fd, o);
+    net_set(l->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, o->defer_accept_s);
 }

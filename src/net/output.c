@@ -260,6 +260,6 @@ stream_unlink(struct stream *a)
     if (b == NULL)
         return;
     a->peer = b->peer = NULL;
-    stream_resume(a, STREAM_PAUSE_PEER);
-    stream_resume(b, STREAM_PAUSE_PEER);
+    stream_resume(a, STREAM_PAUSE_PEER | STREAM_PAUSE_ADMIN);
+    stream_resume(b, STREAM_PAUSE_PEER | STREAM_PAUSE_ADMIN);
 }

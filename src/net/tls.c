@@ -86,6 +86,22 @@ set_ciphers(SSL_CTX *ctx, const struct tls_files *f, struct fault *why)
     return true;
 }
 
+/* Groups for the key exchange. OpenSSL chooses the size of finite fields by the certificate; 2 means 1024 bits.
+ */
+static bool
+set_groups(SSL_CTX *ctx, const struct tls_files *f, struct fault *why)
+{
+    const char *curves = f->curves != NULL ? f->curves : "", *dh = f->dh != NULL ? f->dh : "none";
+    bool chosen = curves[0] != '\0' && strcasecmp(curves, "auto") != 0 && strcasecmp(curves, "none") != 0;
+
+    if (chosen && SSL_CTX_set1_groups_list(ctx, curves) != 1)
+        return openssl_fault(why, "cannot use the curves", curves);
+    if (strcasecmp(dh, "auto") != 0 && strcasecmp(dh, "legacy") != 0 && strcasecmp(dh, "none") != 0)
+        return fault_set(why, "F0000", "client_tls_dheparams must be auto, legacy or none, not \"%s\"", dh);
+    SSL_CTX_set_dh_auto(ctx, strcasecmp(dh, "auto") == 0 ? 1 : strcasecmp(dh, "legacy") == 0 ? 2 : 0);
+    return true;
+}
+
 static bool
 load_files(SSL_CTX *ctx, const struct tls_files *f, struct fault *why)
 {
@@ -117,7 +133,8 @@ context_new(const SSL_METHOD *method, const struct tls_files *f, struct fault *w
     SSL_CTX_set_options(c->ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
                                     SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_IGNORE_UNEXPECTED_EOF);
     SSL_CTX_set_read_ahead(c->ctx, 1);
-    if (set_protocols(c->ctx, f->protocols, why) && set_ciphers(c->ctx, f, why) && load_files(c->ctx, f, why))
+    if (set_protocols(c->ctx, f->protocols, why) && set_ciphers(c->ctx, f, why) && set_groups(c->ctx, f, why) &&
+        load_files(c->ctx, f, why))
         return c;
 fail:
     tls_context_drop(c);

@@ -5,6 +5,8 @@
 #include "base/mem.h"
 #include "pool_private.h"
 
+#define DEFER_S 45 /* what "on" means in PgBouncer */
+
 void
 pools_init(struct pools *p, struct net_turn *t, struct registry *r, struct helper *h)
 {
@@ -343,11 +345,14 @@ set_tcp(struct pools *p)
 {
     const struct conf_general *g = &p->conf->general;
 
-    p->tcp = (struct tcp_options){ .keepalive = g->tcp_keepalive,
-                                   .idle_s = (int)g->tcp_keepidle,
-                                   .interval_s = (int)g->tcp_keepintvl,
-                                   .count = (int)g->tcp_keepcnt,
-                                   .user_timeout_ms = (int)(g->tcp_user_timeout / CLOCK_MS) };
+    p->tcp =
+        (struct tcp_options){ .keepalive = g->tcp_keepalive,
+                              .idle_s = (int)g->tcp_keepidle,
+                              .interval_s = (int)g->tcp_keepintvl,
+                              .count = (int)g->tcp_keepcnt,
+                              .user_timeout_ms = (int)(g->tcp_user_timeout / CLOCK_MS),
+                              .buffer = (int)g->tcp_socket_buffer,
+                              .defer_accept_s = g->tcp_defer_accept == 1 ? DEFER_S : (int)g->tcp_defer_accept };
 }
 
 /* Does D still lead to P's server? A database may become a cluster or cease to be one, and nodes may go. */

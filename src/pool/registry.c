@@ -225,6 +225,17 @@ registry_flags(struct registry *r, struct slice database)
     return flags;
 }
 
+unsigned
+registry_own_flags(struct registry *r, struct slice database)
+{
+    unsigned flags;
+
+    pthread_mutex_lock(&r->shared.lock);
+    flags = name_locked(r, 'd', database)->flags;
+    pthread_mutex_unlock(&r->shared.lock);
+    return flags;
+}
+
 static void
 set_bit(unsigned *flags, unsigned bit, bool on)
 {
@@ -234,17 +245,21 @@ set_bit(unsigned *flags, unsigned bit, bool on)
 void
 registry_set_flag(struct registry *r, struct slice database, enum database_flag flag, bool on)
 {
+    pthread_mutex_lock(&r->shared.lock);
+    set_bit(database.len > 0 ? &name_locked(r, 'd', database)->flags : &r->shared.all_flags, flag, on);
+    pthread_mutex_unlock(&r->shared.lock);
+    atomic_fetch_add(&r->generation, 1);
+}
+
+void
+registry_clear_flag(struct registry *r, enum database_flag flag)
+{
     struct pool_name *n, *next;
 
     pthread_mutex_lock(&r->shared.lock);
-    if (database.len > 0) {
-        set_bit(&name_locked(r, 'd', database)->flags, flag, on);
-    } else {
-        set_bit(&r->shared.all_flags, flag, on);
-        if (!on) /* RESUME without a name resumes what was paused by name too */
-            HASH_ITER(hh, r->shared.names, n, next)
-        set_bit(&n->flags, flag, false);
-    }
+    set_bit(&r->shared.all_flags, flag, false);
+    HASH_ITER(hh, r->shared.names, n, next)
+    set_bit(&n->flags, flag, false);
     pthread_mutex_unlock(&r->shared.lock);
     atomic_fetch_add(&r->generation, 1);
 }

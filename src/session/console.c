@@ -38,17 +38,24 @@ may_enter(const struct session *s, bool *may_admin)
     return *may_admin || conf_list_has(g->stats_users, user);
 }
 
+static void
+put_reports(struct text *t, bool compat)
+{
+    static const char *const reports[][2] = {
+        { "client_encoding", "UTF8" }, { "server_encoding", "UTF8" },           { "DateStyle", "ISO" },
+        { "TimeZone", "GMT" },         { "standard_conforming_strings", "on" }, { "is_superuser", "on" },
+        { "integer_datetimes", "on" }
+    };
+    size_t n = sizeof(reports) / sizeof(reports[0]) - compat; /* PgBouncer does not tell the last */
+
+    wire_put_parameter(t, SLICE("server_version"), compat ? SLICE("1.25.2/bouncer") : SLICE("15.0 (pgweir)"));
+    for (size_t i = 0; i < n; i++)
+        wire_put_parameter(t, slice_str(reports[i][0]), slice_str(reports[i][1]));
+}
+
 void
 console_start(struct session *s)
 {
-    static const char *const reports[][2] = { { "server_version", "15.0 (pgweir)" },
-                                              { "client_encoding", "UTF8" },
-                                              { "server_encoding", "UTF8" },
-                                              { "DateStyle", "ISO" },
-                                              { "TimeZone", "GMT" },
-                                              { "standard_conforming_strings", "on" },
-                                              { "integer_datetimes", "on" },
-                                              { "is_superuser", "on" } };
     struct console_session *c;
     struct fault why;
     bool may_admin;
@@ -68,13 +75,14 @@ console_start(struct session *s)
     cancel_register(s, 0);
     t = session_scratch(s);
     wire_put_auth(t, 0, SLICE(""));
-    for (size_t i = 0; i < sizeof(reports) / sizeof(reports[0]); i++)
-        wire_put_parameter(t, slice_str(reports[i][0]), slice_str(reports[i][1]));
+    put_reports(t, s->hall->setup.conf->general.compat == CONF_COMPAT_PGBOUNCER);
     cancel_put_key(s, t);
     wire_put_ready(t, 'I');
     session_send(s, t);
     login_free(s);
     s->hall->n_logins--;
+    if (s->hall->setup.conf->general.compat == CONF_COMPAT_PGBOUNCER)
+        pools_database(&s->hall->pools, slice_str(s->database))->stats.logins++;
     session_move_to(s, SESSION_CONSOLE);
 }
 

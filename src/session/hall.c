@@ -90,8 +90,10 @@ hall_listen(struct hall *h, const int *fds, unsigned n)
 {
     h->listeners = mem_realloc(h->listeners, (h->n_listeners + n) * sizeof(struct listener *));
     for (unsigned i = 0; i < n; i++) {
-        net_tune(fds[i], &h->pools.tcp); /* what is accepted inherits it */
-        h->listeners[h->n_listeners++] = listener_new(&h->worker, fds[i], on_client, h);
+        struct listener *l = listener_new(&h->worker, fds[i], on_client, h);
+
+        listener_tune(l, &h->pools.tcp); /* what is accepted inherits it */
+        h->listeners[h->n_listeners++] = l;
     }
 }
 

@@ -119,6 +119,7 @@ session_move_to(struct session *s, enum session_state next)
 {
     s->state = (uint8_t)next;
     s->since_us = session_now(s);
+    s->wait_told = false;
     stream_resume(&s->client, STREAM_PAUSE_FULL);
 }
 

@@ -109,6 +109,17 @@ refuse_route(struct session *s, uint8_t type)
 }
 
 static enum take
+refuse_simple(struct session *s)
+{
+    struct fault why;
+
+    fault_set(&why, "0A000", "the simple query protocol is not allowed here");
+    fault_hint(&why, "Let the driver use the extended protocol, or set disable_pqexec = 0.");
+    session_close(s, &why);
+    return TAKE_CLOSED;
+}
+
+static enum take
 take_one(struct session *s, const struct rule *rule, struct taken *m)
 {
     uint32_t most = (uint32_t)s->hall->setup.conf->general.max_statement_size;
@@ -117,6 +128,8 @@ take_one(struct session *s, const struct rule *rule, struct taken *m)
         return TAKE_MORE;
     if (s->extended == EXTENDED_SKIP_TO_SYNC && rule->skipped)
         return TAKE_DONE;
+    if (m->frame.type == 'Q' && s->hall->setup.conf->general.disable_pqexec)
+        return refuse_simple(s);
     if (s->lost)
         return lost_take(s, m);
     if ((s->cancelled || s->refusal != NULL) && rule->skipped) {

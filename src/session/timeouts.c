@@ -34,6 +34,23 @@ timeouts_resolve(struct session *s)
     };
 }
 
+/* S waits for a server. */
+static bool
+wants_notice(const struct session *s)
+{
+    int64_t notice = s->hall->setup.conf->general.query_wait_notify, most = s->pool->conf.query_wait_us;
+
+    return !s->wait_told && notice > 0 && (most == 0 || notice < most);
+}
+
+static int64_t
+waiting_limit(const struct session *s)
+{
+    if ((s->pool->flags & DATABASE_PAUSED) != 0)
+        return 0;
+    return wants_notice(s) ? s->hall->setup.conf->general.query_wait_notify : s->pool->conf.query_wait_us;
+}
+
 /* The limit that applies to a session without a server, and since when; 0: none does. */
 static int64_t
 limit_of(const struct session *s, int64_t *since)
@@ -55,7 +72,7 @@ limit_of(const struct session *s, int64_t *since)
             return choose_patience(s);
         }
         *since = s->waiter.since_us;
-        return (s->pool->flags & DATABASE_PAUSED) != 0 ? 0 : s->pool->conf.query_wait_us;
+        return waiting_limit(s);
     case SESSION_READY:
         return s->lost ? 0 : s->limits.idle_us;
     default:
@@ -154,6 +171,18 @@ expire(struct session *s)
     session_close(s, &why);
 }
 
+static void
+say_waiting(struct session *s)
+{
+    struct fault notice;
+
+    fault_set(&notice, "00000", "No server connection available in postgres backend, client being queued");
+    s->wait_told = true;
+    session_say(s, WIRE_NOTICE, &notice);
+    stream_flush(s->client.turn);
+    timeouts_arm(s);
+}
+
 void
 timeouts_on_timer(struct timer *t)
 {
@@ -165,6 +194,8 @@ timeouts_on_timer(struct timer *t)
         return;
     if (session_now(s) < since + limit)
         timeouts_arm(s);
+    else if (s->state == SESSION_WAITING && (s->routing == NULL || s->routing->held_us == 0) && wants_notice(s))
+        say_waiting(s);
     else
         expire(s);
 }
@@ -197,6 +228,14 @@ query_too_long(struct session *s)
     return true;
 }
 
+/* Outside a transaction, with a server that is not wanted any more; other modes have given it back by now. */
+static bool
+is_to_be_replaced(const struct session *s)
+{
+    return s->pool->conf.mode == CONF_POOL_SESSION && s->server->status == 'I' && pending_is_empty(s) &&
+           (s->server->old || s->server->epoch != s->pool->epoch);
+}
+
 static void
 check(struct session *s)
 {
@@ -216,6 +255,8 @@ check(struct session *s)
         fault_set(&why, "25P03", "terminating connection due to idle-in-transaction timeout");
     } else if (s->server->status == 'I' && pending_is_empty(s) && passed(s, s->since_us, s->limits.idle_us)) {
         fault_set(&why, "57P05", "terminating connection due to idle-session timeout");
+    } else if (g->server_fast_close && is_to_be_replaced(s)) {
+        fault_set(&why, "57P01", "database configuration changed");
     } else {
         return;
     }
@@ -227,7 +268,8 @@ timeouts_linked(struct hall *h)
 {
     const struct conf_general *g = &h->setup.conf->general;
     bool wanted = h->setup.conf->n_users > 0 || g->query_timeout > 0 || g->transaction_timeout > 0 ||
-                  g->idle_transaction_timeout > 0 || g->client_idle_timeout > 0 || g->client_write_timeout > 0;
+                  g->idle_transaction_timeout > 0 || g->client_idle_timeout > 0 ||
+                  g->client_write_timeout > 0 || g->server_fast_close;
 
     if (wanted && h->n_linked > 0 && !timer_is_started(&h->tick))
         timer_start(&h->worker, &h->tick, TICK_US);

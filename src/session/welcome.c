@@ -54,6 +54,30 @@ put_reports(struct text *t, const struct params *reports)
         wire_put_parameter(t, reports->at[i].name, reports->at[i].value);
 }
 
+static void
+put_notice(const struct session *s, struct text *t)
+{
+    const char *message = s->hall->setup.conf->general.login_notify_message;
+    struct fault notice;
+
+    if (message[0] == '\0')
+        return;
+    fault_set(&notice, "00000", "%s", message);
+    wire_put_fault(t, WIRE_NOTICE, &notice);
+}
+
+static void
+log_login(const struct session *s)
+{
+    char tls[64] = "no";
+
+    if (!s->hall->setup.conf->general.log_connections)
+        return;
+    if (s->client.tls != NULL)
+        tls_describe(s->client.tls, tls, sizeof(tls));
+    log_info("client=c%" PRIu64 " login attempt: db=%s user=%s tls=%s", s->id, s->database, s->user, tls);
+}
+
 /* MESSAGES tell REPORTS, which is taken over. */
 static void
 finish(struct session *s, struct params *reports, struct slice messages, enum session_state next)
@@ -67,12 +91,11 @@ finish(struct session *s, struct params *reports, struct slice messages, enum se
     wire_put_auth(t, 0, SLICE(""));
     text_add(t, messages);
     cancel_put_key(s, t);
+    put_notice(s, t);
     wire_put_ready(t, 'I');
     session_send(s, t);
     s->pool->database->stats.logins++;
-    if (s->hall->setup.conf->general.log_connections)
-        log_info("client=c%" PRIu64 " login attempt: db=%s user=%s tls=%s", s->id, s->database, s->user,
-                 s->tls ? "yes" : "no");
+    log_login(s);
     login_free(s);
     s->hall->n_logins--;
     session_move_to(s, next);

@@ -14,7 +14,7 @@ from .cluster import Cluster
 from .pgweir import Pgweir
 from .replicas import Trio, settings_of, wait_nodes_up, wait_reads_spread
 
-__all__ = ["certs", "cluster", "make_weir", "make_lone_weir", "weir", "module_weir", "deadline", "unique", "replica", "new_cluster",
+__all__ = ["certs", "cluster", "make_weir", "make_lone_weir", "weir", "module_weir", "module_weir_of", "deadline", "unique", "replica", "new_cluster",
            "trio", "new_trio", "trio_weir", "module_trio_weir",
            "pytest_configure", "pytest_collection_modifyitems", "pytest_sessionfinish"]
 
@@ -248,6 +248,14 @@ def module_weir():
     """One pgweir for tests that only talk through it."""
     made = []
     yield _factory(made)(_session.get_cluster())
+    _finish_all(made)
+
+
+@pytest.fixture(scope="module")
+def module_weir_of():
+    """The same with options: module_weir_of(section="pgbouncer")."""
+    made = []
+    yield lambda **general: _factory(made)(_session.get_cluster(), **general)
     _finish_all(made)
 
 

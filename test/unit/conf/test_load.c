@@ -84,22 +84,36 @@ keep_line(enum log_level level, const char *line)
 }
 
 static void
-keys_that_only_pgbouncer_has_are_ignored_in_its_files_with_one_warning_each(void **state)
+keys_that_only_pgbouncer_has_are_kept_in_its_files_with_one_warning_each(void **state)
 {
     struct conf *c;
 
     (void)state;
     n_logged = 0;
     log_set_sink(keep_line);
-    c = good("[pgbouncer]\nso_reuseport = 1\n\npkt_buf = 8192\n[databases]\n"
+    c = good("[pgbouncer]\njob_name = pgbouncer\n\npkt_buf = 8192\n[databases]\n"
              "a = host=h load_balance_hosts=disable port=7\n[peers]\n1 = host=x\n");
     log_set_sink(NULL);
-    assert_int_equal(n_logged, 4);
-    assert_string_equal(logged[0], "t.ini:2: so_reuseport is ignored: pgweir has no use for it");
-    assert_string_equal(logged[1], "t.ini:4: pkt_buf is ignored: pgweir has no use for it");
-    assert_string_equal(logged[2], "t.ini:6: load_balance_hosts is ignored: pgweir has no use for it");
-    assert_string_equal(logged[3], "t.ini:8: peer 1 is ignored: pgweir needs no peers");
+    assert_int_equal(n_logged, 2);
+    assert_string_equal(logged[0],
+                        "t.ini:4: pkt_buf changes nothing: a connection owns no buffer while it is idle");
+    assert_string_equal(logged[1], "t.ini:8: peer 1 is ignored: pgweir needs no peers");
+    assert_int_equal(c->kept.pkt_buf, 8192);
+    assert_string_equal(c->kept.job_name, "pgbouncer");
     assert_int_equal(c->databases[0].port, 7);
+    conf_drop(c);
+}
+
+/* In PgBouncer hosts are a list, not a cluster that is watched. */
+static void
+several_hosts_are_no_cluster_in_a_file_of_pgbouncer(void **state)
+{
+    struct conf *c = good("[pgbouncer]\n[databases]\na = host=h,i port=7\n");
+
+    (void)state;
+    assert_int_equal(c->n_nodes + c->n_clusters, 0);
+    assert_string_equal(c->databases[0].host, "h,i");
+    assert_int_equal(c->databases[0].load_balance_hosts, CONF_HOSTS_ROUND_ROBIN);
     conf_drop(c);
 }
 
@@ -115,8 +129,7 @@ unknown_keys_are_refused_with_the_nearest_name(void **state)
     refused("[clusters]\na = failover_time=1\n",
             "t.ini:2: unknown option failover_time; did you mean failover_wait?");
     refused("[pgweir]\nzzzzzzzzzzzz = 1\n", "t.ini:2: unknown option zzzzzzzzzzzz");
-    refused("[pgweir]\nso_reuseport = 1\n",
-            "t.ini:2: pgweir has no use for PgBouncer's so_reuseport; take it out");
+    refused("[pgweir]\npkt_buf = 1\n", "t.ini:2: pgweir has no use for PgBouncer's pkt_buf; take it out");
     refused("[peers]\n1 = host=x\n", "t.ini:2: [peers] belongs to PgBouncer; pgweir needs no peers");
 }
 
@@ -195,7 +208,8 @@ main(void)
         cmocka_unit_test(an_empty_text_gives_the_defaults_of_pgweir),
         cmocka_unit_test(a_pgbouncer_section_gives_the_defaults_of_pgbouncer),
         cmocka_unit_test(the_option_compat_overrules_the_section),
-        cmocka_unit_test(keys_that_only_pgbouncer_has_are_ignored_in_its_files_with_one_warning_each),
+        cmocka_unit_test(keys_that_only_pgbouncer_has_are_kept_in_its_files_with_one_warning_each),
+        cmocka_unit_test(several_hosts_are_no_cluster_in_a_file_of_pgbouncer),
         cmocka_unit_test(unknown_keys_are_refused_with_the_nearest_name),
         cmocka_unit_test(sections_that_do_not_exist_or_exclude_each_other_are_refused),
         cmocka_unit_test(values_may_be_quoted_and_hold_variables),

@@ -16,8 +16,25 @@ rows_are_complete_and_their_names_differ(void **state)
             assert_true(strlen(o->help) > 3);
             assert_true(o->low <= o->high);
             assert_ptr_equal(conf_option_find(tables[t](), slice_str(o->name)), o);
-            assert_false(conf_is_ignored(CONF_GENERAL, slice_str(o->name)));
+            assert_null(conf_option_find(conf_kept_options(), slice_str(o->name)));
         }
+}
+
+/* SHOW CONFIG of PgBouncer 1.25 has 100 rows, in the order of their names. */
+static void
+all_keys_of_pgbouncer_have_a_row(void **state)
+{
+    const char *before = "";
+    const struct conf_option *o;
+    bool unset;
+    size_t n = 0;
+
+    (void)state;
+    for (; (o = conf_pgbouncer_key(n, &unset)) != NULL; n++) {
+        assert_true(strcmp(before, o->name) < 0);
+        before = o->name;
+    }
+    assert_int_equal(n, 100);
 }
 
 /* What SHOW CONFIG prints must be legal in a file and mean the same. */
@@ -107,6 +124,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_are_complete_and_their_names_differ),
+        cmocka_unit_test(all_keys_of_pgbouncer_have_a_row),
         cmocka_unit_test(every_value_prints_as_it_reads),
         cmocka_unit_test(values_print_as_pgbouncer_prints_them),
         cmocka_unit_test(a_secret_is_never_printed),

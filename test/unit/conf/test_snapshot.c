@@ -89,8 +89,8 @@ a_bad_change_is_refused(void **state)
     assert_string_equal(why.message, "pool_mode must be session, transaction or statement");
     assert_null(conf_with(c, SLICE("auth_type"), SLICE("hba"), &why));
     assert_string_equal(why.message, "auth_type = hba needs auth_hba_file");
-    assert_null(conf_with(c, SLICE("so_reuseport"), SLICE("1"), &why));
-    d = conf_with(p, SLICE("so_reuseport"), SLICE("1"), &why);
+    assert_null(conf_with(c, SLICE("pkt_buf"), SLICE("1"), &why));
+    d = conf_with(p, SLICE("pkt_buf"), SLICE("1"), &why);
     assert_non_null(d);
     conf_drop(d);
     conf_drop(c);

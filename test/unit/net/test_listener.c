@@ -76,11 +76,11 @@ an_address_in_use_is_refused_and_named(void **state)
     assert_true(fd >= 0);
     net_address_local(&where, fd);
     net_address_print(&where, text);
-    assert_false(listener_probe(&where, &why));
+    assert_false(listener_probe(&where, false, &why));
     assert_non_null(strstr(why.message, text));
     assert_non_null(strstr(why.message, strerror(EADDRINUSE)));
     close(fd);
-    assert_true(listener_probe(&where, &why));
+    assert_true(listener_probe(&where, false, &why));
 }
 
 static void
@@ -97,10 +97,10 @@ a_socket_file_is_replaced_only_when_nobody_answers(void **state)
 
     assert_non_null(mkdtemp(folder));
     assert_true(net_address_unix(&where, folder, 5432));
-    assert_true(listener_probe(&where, &why));
+    assert_true(listener_probe(&where, false, &why));
     fd = listener_socket(&where, 5, false, &why);
     assert_true(fd >= 0);
-    assert_false(listener_probe(&where, &why));
+    assert_false(listener_probe(&where, false, &why));
     assert_non_null(strstr(why.message, where.local.sun_path));
     l = listener_new(&p->worker, fd, on_client, &a);
     assert_true(listener_is_unix(l));
@@ -110,7 +110,7 @@ a_socket_file_is_replaced_only_when_nobody_answers(void **state)
     assert_true(a.is_unix);
     listener_free(l);
     assert_int_equal(stat(where.local.sun_path, &st), 0);
-    assert_true(listener_probe(&where, &why));
+    assert_true(listener_probe(&where, false, &why));
     assert_int_equal(stat(where.local.sun_path, &st), -1);
     close(client);
     close_all(&a);

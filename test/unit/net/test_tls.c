@@ -281,9 +281,11 @@ bad_files_and_words_are_refused_with_their_name(void **state)
         { certs_files("/nonexistent/key", made.cert, ""), "/nonexistent/key" },
         { certs_files(made.key, made.cert, "/nonexistent/ca"), "/nonexistent/ca" },
         { certs_files(made.other_key, made.cert, ""), made.other_key },
-        { { made.key, made.cert, "", "tlsv9", "", "" }, "tlsv9" },
-        { { made.key, made.cert, "", "", "no such cipher", "" }, "no such cipher" },
-        { { made.key, made.cert, "", "", "", "NO_SUCH" }, "NO_SUCH" },
+        { { made.key, made.cert, "", "tlsv9", "", "", NULL, NULL }, "tlsv9" },
+        { { made.key, made.cert, "", "", "no such cipher", "", NULL, NULL }, "no such cipher" },
+        { { made.key, made.cert, "", "", "", "NO_SUCH", NULL, NULL }, "NO_SUCH" },
+        { { made.key, made.cert, "", "", "", "", "no_such_curve", NULL }, "no_such_curve" },
+        { { made.key, made.cert, "", "", "", "", "auto", "2048" }, "2048" },
     };
 
     (void)state;

@@ -242,8 +242,10 @@ flags_hold_for_one_database_or_for_all(void **state)
     registry_set_flag(r, SLICE(""), DATABASE_DISABLED, true);
     assert_int_equal(registry_flags(r, SLICE("a")), DATABASE_PAUSED | DATABASE_DISABLED);
     assert_int_equal(registry_flags(r, SLICE("b")), DATABASE_DISABLED);
+    assert_int_equal(registry_own_flags(r, SLICE("a")), DATABASE_PAUSED);
     registry_set_flag(r, SLICE(""), DATABASE_DISABLED, false);
-    registry_set_flag(r, SLICE(""), DATABASE_PAUSED, false);
+    assert_int_equal(registry_flags(r, SLICE("a")), DATABASE_PAUSED);
+    registry_clear_flag(r, DATABASE_PAUSED);
     assert_int_equal(registry_flags(r, SLICE("a")), 0);
     registry_free(r);
 }
