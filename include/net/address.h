@@ -26,6 +26,8 @@ struct net_address {
 bool net_address_numeric(struct net_address *a, const char *host, uint16_t port);
 /* DIR/.s.PGSQL.PORT; a DIR that starts with @ is abstract. False when too long. */
 bool net_address_unix(struct net_address *a, const char *dir, uint16_t port);
+/* DIR/.s.PGWEIR.PORT, where a process that takes over knocks. */
+bool net_address_door(struct net_address *a, const char *dir, uint16_t port);
 /* "10.0.0.1", "::1" or "unix", and the port (0 for Unix sockets). */
 void net_address_host(const struct net_address *a, char out[NET_ADDRESS_TEXT]);
 uint16_t net_address_port(const struct net_address *a);

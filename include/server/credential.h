@@ -21,6 +21,8 @@ enum secret_kind credential_kind(const struct credential *c);
 struct slice credential_secret(const struct credential *c);
 /* A client that logged in with SCRAM showed its key: servers can be reached with it from now on. */
 void credential_learn(struct credential *c, const uint8_t client_key[SCRAM_KEY_LEN]);
+/* What credential_learn() was told; false: nothing. */
+bool credential_client_key(struct credential *c, uint8_t client_key[SCRAM_KEY_LEN]);
 /* What a client's SCRAM login is checked against. False: a plain password whose secret nobody has derived yet.
  */
 bool credential_scram(struct credential *c, struct scram_secret *out);

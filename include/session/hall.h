@@ -12,6 +12,7 @@
 
 struct session;
 struct cancel_key;
+struct cancel_ask;
 struct statement;
 struct lookups;
 struct console;
@@ -58,6 +59,7 @@ struct hall {
     struct ring sessions, linked;            /* all; those that hold a server */
     unsigned n_sessions, n_linked, n_logins; /* n_logins: before READY */
     struct cancel_key *cancel_keys;          /* by pid and secret */
+    struct ring cancels;                     /* requests that look again soon */
     struct statement *statements;            /* interned, by id */
     struct facts_table *facts;
     struct known_text *known_texts; /* texts seen lately, before any lexer */
@@ -84,6 +86,9 @@ struct hall {
     unsigned next_deal;          /* whose turn it is to get a Unix socket client */
     bool leaving;                /* a switchover is under way in some cluster */
     bool draining, closing;      /* no new logins; sessions end at transaction boundaries */
+    struct handover *handover;   /* NULL: nobody ever moved to or from another process */
+    bool handing_over, deals;    /* idle sessions go to another process; clients are dealt out to all workers */
+    void (*elsewhere)(struct hall *h, const struct cancel_ask *ask); /* it fits nobody here */
     _Atomic uint64_t *next_id;
     struct pending *spare_pending; /* FIFOs of sessions that need none now */
     unsigned n_spare;
@@ -99,6 +104,7 @@ struct hall_shared {
     struct helper *const *outside;
     struct lookups *lookups;
     struct worker *control;
+    void (*elsewhere)(struct hall *h, const struct cancel_ask *ask);
     struct watch *watch;
     void (*want_catalog)(struct hall *h, const char *database, bool changed);
     const struct hall_console *console;

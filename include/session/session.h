@@ -18,6 +18,16 @@ const char *session_state_shown(enum session_state s);
 enum session_extended { EXTENDED_CLEAN, EXTENDED_BATCH, EXTENDED_SKIP_TO_SYNC };
 enum session_copy { COPY_NONE, COPY_IN, COPY_OUT, COPY_BOTH };
 
+/* A cancel request as it came; HOPS: how often it may be passed on. */
+struct cancel_ask {
+    uint32_t pid;
+    uint8_t key[STARTUP_MAX_KEY];
+    unsigned len, hops;
+};
+#define CANCEL_HOPS 3
+/* Stop what the session does that the request fits, in whichever hall; when there is none, ask elsewhere. */
+void cancel_start(struct hall *h, const struct cancel_ask *ask);
+
 struct login;   /* only while it logs in */
 struct pending; /* what is outstanding, a FIFO */
 struct names;   /* its named prepared statements */
@@ -73,6 +83,7 @@ struct session {
     bool cut;                     /* the client has half a message: say nothing more */
     bool cancelled;               /* a cancel request found it waiting */
     bool wait_told;               /* query_wait_notify: once for each wait */
+    bool moving, stays;           /* on its way between two processes; not to be handed over */
     uint8_t hello_asked;          /* set of 1 << enum startup_kind */
     bool retriable, retried;      /* a read that nobody answered yet; one that is sent for the second time */
     bool timed_out;               /* query_timeout passed: a cancel is under way */

@@ -6,11 +6,13 @@
 
 #include "base/mem.h"
 #include "drain_private.h"
+#include "listen_private.h"
 #include "options_private.h"
 #include "session/hall.h"
 #include "session/lookup.h"
 #include "session/session.h"
 #include "setup_private.h"
+#include "takeover_private.h"
 
 #define APP_VERSION    "0.1.0"
 #define APP_POOLS_LIKE "1.25.2" /* the PgBouncer whose console we speak */
@@ -37,6 +39,9 @@ struct app {
     struct loaded loaded; /* what is published; control thread only */
     struct io signals;
     int signal_fd;
+    struct listening listening;
+    struct takeover takeover;
+    int tell; /* the process that waits for us to be a daemon; -1: none */
     struct drain drain;
     struct timer stats_timer, watchdog_timer;
     struct visit stats_visit, watchdog_visit;
@@ -52,19 +57,14 @@ app_of_control(struct worker *control)
     return container_of(control, struct app, control);
 }
 
-/* listen.c: bound sockets, those of worker I from I * n_each on; worker 0 has the Unix socket as the last. */
-struct listening {
-    int *fds; /* -1: none */
-    unsigned n_each;
-    char unix_path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* "": none to remove */
-};
-bool listening_open(struct listening *l, const struct conf_general *g, unsigned n_workers, struct fault *why);
-/* Removes the Unix socket; the descriptors are not ours any more. */
-void listening_done(struct listening *l);
+/* main.c: who the process is or becomes; "" for whoever started it. */
+const char *app_user(const struct app *a);
+/* Clients are served from now on: systemd is told, and whoever waits for a daemon. */
+void app_tell_started(struct app *a);
 
 /* build.c: from a loaded configuration to running halls, and back. */
-/* L's descriptors become the halls'. */
-void app_build(struct app *a, const struct listening *l);
+/* The listening sockets become the halls', unless another process has them still. */
+void app_build(struct app *a);
 void app_run(struct app *a);
 void app_done(struct app *a);
 unsigned app_workers_wanted(const struct conf *c);
@@ -75,13 +75,18 @@ bool process_change_user(const char *user, struct fault *why);
 /* The child returns with a descriptor to tell the parent on; the parent does not return. */
 bool process_daemonize(int *tell, struct fault *why);
 void process_tell_ready(int tell);
-bool process_write_pidfile(const char *path, struct fault *why);
+/* REPLACE: the process in it is the one that we take over from. */
+bool process_write_pidfile(const char *path, bool replace, struct fault *why);
+void process_remove_pidfile(const char *path); /* unless another process stands in it */
 void process_block_signals(void);
 
 /* signals.c, notify.c, stats.c */
 void signals_start(struct app *a);
 void signals_stop(struct app *a);
-void notify_say(const char *what);
+void notify_ready(void);
+void notify_reloading(void);
+void notify_stopping(void);
+void notify_new_main(unsigned pid);
 void watchdog_start(struct app *a);
 void stats_start(struct app *a);
 

@@ -32,26 +32,14 @@ make_halls(struct app *a)
     }
 }
 
-static unsigned
-only_open(int *to, const int *fds, unsigned n)
-{
-    unsigned kept = 0;
-
-    for (unsigned i = 0; i < n; i++)
-        if (fds[i] != -1)
-            to[kept++] = fds[i];
-    return kept;
-}
-
 void
-app_build(struct app *a, const struct listening *l)
+app_build(struct app *a)
 {
     struct hall_shared shared;
-    int *fds = mem_alloc(l->n_each * sizeof(int));
 
     worker_init(&a->control, WORKER_CONTROL);
     console_init(&a->console);
-    atomic_init(&a->next_id, 1);
+    atomic_init(&a->next_id, a->takeover.next_id + 1);
     make_halls(a);
     a->registry = registry_new(a->workers, a->n_halls);
     a->helper = helper_new(HELPER_THREADS, HELPER_JOBS);
@@ -66,6 +54,7 @@ app_build(struct app *a, const struct listening *l)
                                    .watch = a->watch,
                                    .want_catalog = catalogs_want,
                                    .control = &a->control,
+                                   .elsewhere = takeover_elsewhere,
                                    .last_write = &a->last_write,
                                    .console = &a->console,
                                    .next_id = &a->next_id,
@@ -73,10 +62,10 @@ app_build(struct app *a, const struct listening *l)
     random_bytes(shared.mock_key, sizeof(shared.mock_key));
     for (unsigned i = 0; i < a->n_halls; i++) {
         hall_open(&a->halls[i], &shared, &a->loaded.setup);
-        hall_listen(&a->halls[i], fds, only_open(fds, l->fds + i * l->n_each, l->n_each));
+        if (a->takeover.elder == NULL)
+            listening_give(&a->listening, &a->halls[i]);
     }
     mem_wipe(&shared, sizeof(shared));
-    mem_free(fds);
 }
 
 void
@@ -89,7 +78,9 @@ app_run(struct app *a)
         worker_start(&a->halls[i].worker);
     nodes_configure(a);
     log_info("process up: pgweir " APP_VERSION ", %u workers", a->n_halls);
-    notify_say("READY=1");
+    takeover_start(a);
+    if (a->takeover.begun)
+        app_tell_started(a);
     worker_run(&a->control);
     for (unsigned i = 0; i < a->n_halls; i++)
         worker_join(&a->halls[i].worker);

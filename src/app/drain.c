@@ -7,6 +7,7 @@
 #include "app_private.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "session/handover.h"
 
 #define POLL_US   (10 * CLOCK_MS)
 #define CANCEL_US (CLOCK_S / 4) /* for cancel requests of clients that were cut off */
@@ -23,7 +24,7 @@ app_of(struct visit *v)
 static unsigned
 clients(const struct hall *h)
 {
-    unsigned n = 0;
+    unsigned n = hall_n_frozen(h);
 
     ring_each (r, &h->sessions) {
         const struct session *s = container_of(r, struct session, in_hall);
@@ -161,6 +162,7 @@ static void
 close_now(struct app *a)
 {
     a->drain.stage = DRAIN_CLOSING;
+    takeover_stop(a);
     visit_all(a, close_all, closed);
 }
 
@@ -230,6 +232,12 @@ drain_start(struct app *a, enum drain_mode mode)
 
     if (d->stage >= DRAIN_CLOSING)
         return;
+    if (a->takeover.hurried && d->mode == DRAIN_SERVERS &&
+        mode == DRAIN_TIMED) { /* the first time that we are asked */
+        d->mode = mode;
+        d->deadline_us = a->control.now_us + a->loaded.setup.conf->general.drain_timeout;
+        return;
+    }
     if (d->stage != DRAIN_NONE) { /* asked again: now */
         d->hurry = true;
         timer_stop(&a->control, &d->timer);
@@ -237,7 +245,9 @@ drain_start(struct app *a, enum drain_mode mode)
             close_now(a);
         return;
     }
-    notify_say("STOPPING=1");
+    if (!a->takeover.giving)
+        notify_stopping();
+    takeover_say_end(a);
     d->mode = mode;
     timer_init(&d->timer, on_timer);
     if (mode == DRAIN_NOW) {

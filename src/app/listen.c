@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: ISC */
 /* The sockets that clients come in by: each TCP address once for each worker, the Unix
- * socket for worker 0. */
+ * socket for worker 0; and the door of a process that takes over. */
 #include <errno.h>
 #include <grp.h>
 #include <netdb.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "app_private.h"
 #include "base/log.h"
+#include "base/mem.h"
 
 #define MAX_ADDRESSES 32
 
@@ -94,28 +96,98 @@ say(const struct net_address *a)
     log_info("listening on %s", text);
 }
 
+/* ---- what is there already ---- */
+
+static void
+add_socket(struct listening *l, int fd, unsigned worker)
+{
+    if ((l->n & (l->n - 1)) == 0) /* doubles at powers of two */
+        l->at = mem_realloc(l->at, (l->n == 0 ? 1 : l->n * 2) * sizeof(*l->at));
+    l->at[l->n++] = (struct listening_socket){ fd, worker };
+}
+
 static bool
-open_tcp(struct listening *l, const struct addresses *all, const struct conf_general *g, unsigned n_workers,
+same_address(const struct net_address *a, const struct net_address *b)
+{
+    if (a->any.sa_family != b->any.sa_family)
+        return false;
+    switch (a->any.sa_family) {
+    case AF_INET:
+        return a->v4.sin_port == b->v4.sin_port && a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr;
+    case AF_INET6:
+        return a->v6.sin6_port == b->v6.sin6_port &&
+               memcmp(&a->v6.sin6_addr, &b->v6.sin6_addr, sizeof(a->v6.sin6_addr)) == 0;
+    default:
+        return a->len == b->len && memcmp(&a->any, &b->any, a->len) == 0;
+    }
+}
+
+/* All sockets of FROM on address A, dealt out to the workers; false: there is none. */
+static bool
+reuse(struct listening *l, struct inherited *from, const struct net_address *a, unsigned n_workers)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < from->n; i++) {
+        if (from->at[i].fd == -1 || !same_address(&from->at[i].address, a))
+            continue;
+        l->activated = l->activated || from->at[i].activated;
+        add_socket(l, from->at[i].fd, n++ % n_workers);
+        from->at[i].fd = -1;
+    }
+    if (n > 0 && a->any.sa_family != AF_UNIX)
+        l->deals = l->deals || n != n_workers;
+    return n > 0;
+}
+
+/* What systemd gave is what we listen on. */
+static bool
+use_activated(struct listening *l, const struct conf_general *g, struct inherited *from, unsigned n_workers)
+{
+    for (unsigned i = 0; i < from->n; i++) {
+        struct net_address a = from->at[i].address;
+
+        if (from->at[i].fd != -1 && from->at[i].activated)
+            reuse(l, from, &a, n_workers);
+    }
+    if (l->activated && (g->listen_addr[0] != '\0' || g->unix_socket_dir[0] != '\0'))
+        log_info("systemd gave sockets: listen_addr and the Unix socket are not opened");
+    return l->activated;
+}
+
+/* ---- opening ---- */
+
+static bool
+open_tcp(struct listening *l, const struct net_address *a, const struct conf_general *g, unsigned n_workers,
          struct fault *why)
 {
     bool shared = n_workers > 1 || g->so_reuseport;
 
-    for (unsigned i = 0; i < all->n; i++) {
-        if (!listener_probe(&all->at[i], g->so_reuseport, why)) {
-            if (all->optional[i] && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL))
-                continue;
-            return false;
-        }
-        for (unsigned w = 0; w < n_workers; w++) {
-            int fd = listener_socket(&all->at[i], (int)g->listen_backlog, shared, why);
+    if (!listener_probe(a, g->so_reuseport, why))
+        return false;
+    for (unsigned w = 0; w < n_workers; w++) {
+        int fd = listener_socket(a, (int)g->listen_backlog, shared, why);
 
-            if (fd == -1)
-                return false;
-            l->fds[w * l->n_each + i] = fd;
-        }
-        say(&all->at[i]);
+        if (fd == -1)
+            return false;
+        add_socket(l, fd, w);
     }
+    say(a);
     return true;
+}
+
+static bool
+open_all_tcp(struct listening *l, const struct conf_general *g, unsigned n_workers, struct inherited *from,
+             struct fault *why)
+{
+    struct addresses *all = mem_new(struct addresses);
+    bool ok = read_addresses(all, g, why);
+
+    for (unsigned i = 0; ok && i < all->n; i++)
+        ok = reuse(l, from, &all->at[i], n_workers) || open_tcp(l, &all->at[i], g, n_workers, why) ||
+             (all->optional[i] && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL));
+    mem_free(all);
+    return ok;
 }
 
 static bool
@@ -136,7 +208,7 @@ protect(const char *path, const struct conf_general *g, struct fault *why)
 }
 
 static bool
-open_unix(struct listening *l, const struct conf_general *g, struct fault *why)
+open_unix(struct listening *l, const struct conf_general *g, struct inherited *from, struct fault *why)
 {
     struct net_address a;
     int fd;
@@ -145,42 +217,76 @@ open_unix(struct listening *l, const struct conf_general *g, struct fault *why)
         return true;
     if (!net_address_unix(&a, g->unix_socket_dir, (uint16_t)g->listen_port))
         return fault_set(why, "58030", "unix_socket_dir %s is too long", g->unix_socket_dir);
-    if (!listener_probe(&a, false, why) || (fd = listener_socket(&a, (int)g->listen_backlog, false, why)) == -1)
-        return false;
-    l->fds[l->n_each - 1] = fd;
-    say(&a);
-    if (a.local.sun_path[0] == '\0')
+    if (a.local.sun_path[0] != '\0')
+        memcpy(l->unix_path, a.local.sun_path, sizeof(l->unix_path));
+    if (reuse(l, from, &a, 1))
         return true;
-    memcpy(l->unix_path, a.local.sun_path, sizeof(l->unix_path));
-    return protect(l->unix_path, g, why);
+    if (!listener_probe(&a, false, why) ||
+        (fd = listener_socket(&a, (int)g->listen_backlog, false, why)) == -1) {
+        l->unix_path[0] = '\0'; /* somebody else's */
+        return false;
+    }
+    add_socket(l, fd, 0);
+    say(&a);
+    return a.local.sun_path[0] == '\0' || protect(l->unix_path, g, why);
 }
 
 bool
-listening_open(struct listening *l, const struct conf_general *g, unsigned n_workers, struct fault *why)
+listening_open(struct listening *l, const struct conf_general *g, unsigned n_workers, struct inherited *from,
+               struct fault *why)
 {
-    struct addresses *all = mem_new(struct addresses);
-    bool ok = read_addresses(all, g, why);
+    if (use_activated(l, g, from, n_workers))
+        return true;
+    return open_all_tcp(l, g, n_workers, from, why) && open_unix(l, g, from, why);
+}
 
-    *l = (struct listening){ .n_each = all->n + 1 };
-    l->fds = mem_alloc(n_workers * l->n_each * sizeof(int));
-    for (unsigned i = 0; i < n_workers * l->n_each; i++)
-        l->fds[i] = -1;
-    ok = ok && open_tcp(l, all, g, n_workers, why) && open_unix(l, g, why);
-    mem_free(all);
-    if (!ok) {
-        for (unsigned i = 0; i < n_workers * l->n_each; i++)
-            if (l->fds[i] != -1)
-                close(l->fds[i]);
-        listening_done(l);
+/* ---- the door ---- */
+
+bool
+listening_open_door(struct listening *l, const struct conf_general *g, const char *user, struct fault *why)
+{
+    struct passwd *pw = user[0] == '\0' || geteuid() != 0 ? NULL : getpwnam(user);
+    struct net_address a;
+
+    bool given = l->door != -1;
+
+    if (g->unix_socket_dir[0] == '\0' || !net_address_door(&a, g->unix_socket_dir, (uint16_t)g->listen_port))
+        return true;
+    if (!given && (!listener_probe(&a, false, why) || (l->door = listener_socket(&a, 8, false, why)) == -1))
+        return false;
+    if (a.local.sun_path[0] == '\0')
+        return true;
+    memcpy(l->door_path, a.local.sun_path, sizeof(l->door_path));
+    if (!given &&
+        (chmod(l->door_path, 0600) == -1 || (pw != NULL && chown(l->door_path, pw->pw_uid, pw->pw_gid) == -1)))
+        return fault_errno(why, "cannot protect %s", l->door_path);
+    return true;
+}
+
+void
+listening_give(struct listening *l, struct hall *h)
+{
+    for (unsigned i = 0; i < l->n; i++) {
+        if (l->at[i].fd == -1 || l->at[i].worker != h->worker.index)
+            continue;
+        hall_listen(h, &l->at[i].fd, 1);
+        l->at[i].fd = -1;
     }
-    return ok;
+    h->deals = l->deals;
 }
 
 void
 listening_done(struct listening *l)
 {
-    if (l->unix_path[0] != '\0')
+    for (unsigned i = 0; i < l->n; i++)
+        if (l->at[i].fd != -1)
+            close(l->at[i].fd);
+    if (l->door != -1)
+        close(l->door);
+    if (l->ours && l->unix_path[0] != '\0')
         unlink(l->unix_path);
-    mem_free(l->fds);
-    *l = (struct listening){ 0 };
+    if (l->ours && l->door_path[0] != '\0')
+        unlink(l->door_path);
+    mem_free(l->at);
+    *l = (struct listening){ .door = -1 };
 }

@@ -7,6 +7,12 @@
 #include "base/log.h"
 #include "log_private.h"
 
+const char *
+app_user(const struct app *a)
+{
+    return a->options.user != NULL ? a->options.user : a->loaded.setup.conf->general.user;
+}
+
 /* Log WHY and say how to exit. */
 static int
 fail(const struct fault *why, enum exit_code code)
@@ -15,18 +21,29 @@ fail(const struct fault *why, enum exit_code code)
     return (int)code;
 }
 
-static const char *
-user_of(const struct app *a)
+/* Sockets, in the order in which root's rights are needed. */
+static bool
+open_sockets(struct app *a, const struct conf_general *g, struct inherited *from, struct fault *why)
 {
-    return a->options.user != NULL ? a->options.user : a->loaded.setup.conf->general.user;
+    struct listening *l = &a->listening;
+
+    if (!inherited_activate(from, why) || (a->options.reboot && !elder_find(a, from, why)))
+        return false;
+    l->ours = a->takeover.elder == NULL;
+    l->door = from->door;
+    from->door = -1;
+    return listening_open(l, g, app_workers_wanted(a->loaded.setup.conf), from, why) &&
+           listening_open_door(l, g, app_user(a), why);
 }
 
-/* Everything that may fail and is visible from outside, in the order in which root's rights are needed. */
+/* Everything that may fail and is visible from outside. */
 static int
-prepare(struct app *a, struct listening *l, int *tell)
+prepare(struct app *a)
 {
     const struct conf_general *g = &a->loaded.setup.conf->general;
+    struct inherited from = { .door = -1 };
     struct fault why;
+    bool ok;
     int log;
 
     if (a->options.daemon && (g->pidfile[0] == '\0' || g->logfile[0] == '\0')) {
@@ -34,46 +51,44 @@ prepare(struct app *a, struct listening *l, int *tell)
         return fail(&why, EXIT_USAGE);
     }
     process_raise_limits(g);
-    if (!listening_open(l, g, app_workers_wanted(a->loaded.setup.conf), &why) ||
-        !process_change_user(user_of(a), &why) || !applog_open(g, &log, &why))
+    ok = open_sockets(a, g, &from, &why);
+    inherited_done(&from);
+    if (!ok || !process_change_user(app_user(a), &why) || !applog_open(g, &log, &why))
         return fail(&why, EXIT_RUNTIME);
     applog_use(g, log);
-    if ((a->options.daemon && !process_daemonize(tell, &why)) || !process_write_pidfile(g->pidfile, &why))
+    if ((a->options.daemon && !process_daemonize(&a->tell, &why)) ||
+        (a->takeover.elder == NULL && !process_write_pidfile(g->pidfile, false, &why)))
         return fail(&why, EXIT_RUNTIME);
     return EXIT_ENDED;
 }
 
-static void
-close_all(const struct listening *l, unsigned n_workers)
+void
+app_tell_started(struct app *a)
 {
-    for (unsigned i = 0; l->fds != NULL && i < n_workers * l->n_each; i++)
-        if (l->fds[i] != -1)
-            close(l->fds[i]);
+    notify_ready();
+    if (a->tell == -1)
+        return;
+    applog_set_stderr(false);
+    process_tell_ready(a->tell);
+    a->tell = -1;
 }
 
 static int
 serve(struct app *a)
 {
-    struct listening l = { 0 };
-    unsigned n_workers = app_workers_wanted(a->loaded.setup.conf);
     char *pidfile = mem_strdup(a->loaded.setup.conf->general.pidfile);
-    int tell = -1, code = prepare(a, &l, &tell);
+    int code = prepare(a);
 
     if (code == EXIT_ENDED) {
-        app_build(a, &l);
-        if (tell != -1) {
-            applog_set_stderr(false);
-            process_tell_ready(tell);
-        }
+        app_build(a);
         app_run(a);
         app_done(a);
         code = (int)a->exit_code;
-        if (pidfile[0] != '\0')
-            unlink(pidfile);
+        process_remove_pidfile(pidfile);
     } else {
-        close_all(&l, n_workers);
+        passage_free(a->takeover.elder);
     }
-    listening_done(&l);
+    listening_done(&a->listening);
     mem_free(pidfile);
     return code;
 }
@@ -108,6 +123,7 @@ main(int argc, char **argv)
     } else {
         a = mem_new(struct app);
         a->options = o;
+        a->listening.door = a->tell = -1;
         code = load_and_serve(a);
         mem_free(a);
     }

@@ -10,14 +10,13 @@
 #include "app_private.h"
 #include "base/clock.h"
 
-void
-notify_say(const char *what)
+static void
+say(const char *message)
 {
     const char *path = getenv("NOTIFY_SOCKET");
     struct sockaddr_un to = { .sun_family = AF_UNIX };
-    char message[128];
     size_t len;
-    int fd, n;
+    int fd;
 
     if (path == NULL || (path[0] != '/' && path[0] != '@') || (len = strlen(path)) >= sizeof(to.sun_path))
         return;
@@ -27,11 +26,44 @@ notify_say(const char *what)
     fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd == -1)
         return;
-    n = snprintf(message, sizeof(message), "%s\nMONOTONIC_USEC=%" PRId64 "\nMAINPID=%d", what, clock_now_us(),
-                 (int)getpid());
-    (void)!sendto(fd, message, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *)&to,
+    (void)!sendto(fd, message, strlen(message), MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *)&to,
                   (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
     close(fd);
+}
+
+void
+notify_ready(void)
+{
+    char message[128];
+
+    snprintf(message, sizeof(message), "READY=1\nMAINPID=%d\nSTATUS=Serving clients.", (int)getpid());
+    say(message);
+}
+
+/* For Type=notify-reload the time must be later than that of the signal. */
+void
+notify_reloading(void)
+{
+    char message[128];
+
+    snprintf(message, sizeof(message), "RELOADING=1\nMONOTONIC_USEC=%" PRId64 "\nSTATUS=Reloading.",
+             clock_now_us());
+    say(message);
+}
+
+void
+notify_stopping(void)
+{
+    say("STOPPING=1\nSTATUS=Waiting for clients to end.");
+}
+
+void
+notify_new_main(unsigned pid)
+{
+    char message[128];
+
+    snprintf(message, sizeof(message), "MAINPID=%u", pid);
+    say(message);
 }
 
 static void
@@ -47,7 +79,8 @@ home(struct worker *w, struct visit *v)
     struct app *a = app_of_control(w);
 
     (void)v;
-    notify_say("WATCHDOG=1");
+    if (!a->takeover.giving) /* it is the other process's now */
+        say("WATCHDOG=1");
     if (a->drain.stage != DRAIN_ENDING)
         timer_start(w, &a->watchdog_timer, a->watchdog_us);
 }

@@ -8,17 +8,18 @@
 
 #include "app_private.h"
 
-static const char help[] = "Usage: pgweir [OPTION]... FILE\n"
-                           "  -d, --daemon         run in the background (needs pidfile and logfile)\n"
-                           "  -q, --quiet          do not log to standard error\n"
-                           "  -v, --verbose        log more; may be repeated\n"
-                           "  -u, --user=USER      become USER after the sockets are open\n"
-                           "  -R, --reboot         take over from a running process: not supported yet\n"
-                           "      --check          check FILE and what it names, then exit\n"
-                           "      --connect        with --check: log in to the server of each database too\n"
-                           "      --dump-config    print the configuration as it was understood, then exit\n"
-                           "  -V, --version        print the version, then exit\n"
-                           "  -h, --help           print this, then exit\n";
+static const char help[] =
+    "Usage: pgweir [OPTION]... FILE\n"
+    "  -d, --daemon         run in the background (needs pidfile and logfile)\n"
+    "  -q, --quiet          do not log to standard error\n"
+    "  -v, --verbose        log more; may be repeated\n"
+    "  -u, --user=USER      become USER after the sockets are open\n"
+    "  -R, --reboot         take over sockets and clients from the process that runs, if one does\n"
+    "      --check          check FILE and what it names, then exit\n"
+    "      --connect        with --check: log in to the server of each database too\n"
+    "      --dump-config    print the configuration as it was understood, then exit\n"
+    "  -V, --version        print the version, then exit\n"
+    "  -h, --help           print this, then exit\n";
 
 enum { LONG_CHECK = 256, LONG_CONNECT, LONG_DUMP };
 
@@ -57,7 +58,8 @@ take(struct options *o, int c)
         o->dump = true;
         return -1;
     case 'R':
-        return bad_usage("-R is not supported yet");
+        o->reboot = true;
+        return -1;
     case 'V':
         printf("pgweir " APP_VERSION "\n");
         return EXIT_ENDED;

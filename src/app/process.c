@@ -104,32 +104,38 @@ process_tell_ready(int tell)
     close(tell);
 }
 
-/* A process that runs stands in PATH. */
-static bool
-is_taken(const char *path)
+/* Who stands in PATH; 0: nobody. */
+static long
+pid_in(const char *path)
 {
     char text[32] = "";
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t n;
-    long pid;
 
     if (fd == -1)
-        return false;
+        return 0;
     n = read(fd, text, sizeof(text) - 1);
     close(fd);
-    pid = n > 0 ? strtol(text, NULL, 10) : 0;
+    return n > 0 ? strtol(text, NULL, 10) : 0;
+}
+
+static bool
+is_taken(const char *path)
+{
+    long pid = pid_in(path);
+
     return pid > 0 && pid != getpid() && (kill((pid_t)pid, 0) == 0 || errno == EPERM);
 }
 
 bool
-process_write_pidfile(const char *path, struct fault *why)
+process_write_pidfile(const char *path, bool replace, struct fault *why)
 {
     char text[32];
     int fd, n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
 
     if (path[0] == '\0')
         return true;
-    if (is_taken(path))
+    if (!replace && is_taken(path))
         return fault_set(why, "58030", "pidfile %s belongs to a process that runs", path);
     unlink(path);
     fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
@@ -141,6 +147,13 @@ process_write_pidfile(const char *path, struct fault *why)
     }
     close(fd);
     return true;
+}
+
+void
+process_remove_pidfile(const char *path)
+{
+    if (path[0] != '\0' && pid_in(path) == getpid())
+        unlink(path);
 }
 
 void

@@ -94,14 +94,14 @@ reload_files(struct app *a, struct task *e, struct fault *why)
     struct conf *conf;
     bool ok;
 
-    notify_say("RELOADING=1");
+    notify_reloading();
     conf = conf_load(before->general.conffile[0] != '\0' ? before->general.conffile : before->file, why);
     if (conf != NULL)
         conf_carry(conf, before);
     ok = take_over(a, conf, LOAD_ALL, e, why);
     if (ok)
         log_info("configuration reloaded");
-    notify_say("READY=1");
+    notify_ready();
     return ok;
 }
 

@@ -29,21 +29,33 @@ net_address_numeric(struct net_address *a, const char *host, uint16_t port)
     return false;
 }
 
-bool
-net_address_unix(struct net_address *a, const char *dir, uint16_t port)
+static bool
+unix_address(struct net_address *a, const char *dir, const char *name, uint16_t port)
 {
     bool abstract = dir[0] == '@';
     int n;
 
     memset(a, 0, sizeof(*a));
     a->local.sun_family = AF_UNIX;
-    n = snprintf(a->local.sun_path, sizeof(a->local.sun_path), "%s/.s.PGSQL.%u", dir, port);
+    n = snprintf(a->local.sun_path, sizeof(a->local.sun_path), "%s/%s.%u", dir, name, port);
     if (n < 0 || (size_t)n >= sizeof(a->local.sun_path))
         return false;
     if (abstract)
         a->local.sun_path[0] = '\0';
     a->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + (size_t)n + (abstract ? 0 : 1));
     return true;
+}
+
+bool
+net_address_unix(struct net_address *a, const char *dir, uint16_t port)
+{
+    return unix_address(a, dir, ".s.PGSQL", port);
+}
+
+bool
+net_address_door(struct net_address *a, const char *dir, uint16_t port)
+{
+    return unix_address(a, dir, ".s.PGWEIR", port);
 }
 
 void

@@ -160,6 +160,22 @@ listener_is_unix(const struct listener *l)
 }
 
 void
+listener_hold(struct listener *l, bool hold)
+{
+    timer_stop(l->worker, &l->retry);
+    if (hold)
+        io_stop(l->worker, &l->io);
+    else
+        io_start(l->worker, &l->io);
+}
+
+int
+listener_fd(const struct listener *l)
+{
+    return l->fd;
+}
+
+void
 listener_tune(struct listener *l, const struct tcp_options *o)
 {
     net_tune(l->fd, o);

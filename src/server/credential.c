@@ -115,6 +115,19 @@ credential_learn(struct credential *c, const uint8_t client_key[SCRAM_KEY_LEN])
     pthread_mutex_unlock(&c->shared.lock);
 }
 
+bool
+credential_client_key(struct credential *c, uint8_t client_key[SCRAM_KEY_LEN])
+{
+    bool found;
+
+    pthread_mutex_lock(&c->shared.lock);
+    found = c->kind == SECRET_SCRAM && c->shared.have_keys;
+    if (found)
+        memcpy(client_key, c->shared.keys.client_key, SCRAM_KEY_LEN);
+    pthread_mutex_unlock(&c->shared.lock);
+    return found;
+}
+
 static bool
 fits(const struct credential *c, struct slice salt, uint32_t iterations)
 {

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "choose_private.h"
+#include "session/handover.h"
 
 #define FACTS_CAPACITY 4096
 
@@ -62,12 +63,14 @@ hall_open(struct hall *h, const struct hall_shared *s, const struct hall_setup *
     memcpy(h->mock_key, s->mock_key, sizeof(h->mock_key));
     ring_init(&h->sessions);
     ring_init(&h->linked);
+    ring_init(&h->cancels);
     timer_init(&h->tick, timeouts_on_tick);
     h->facts = facts_table_new(FACTS_CAPACITY, s->seed);
     known_open(h);
     h->last_write = s->last_write;
     h->want_catalog = s->want_catalog;
     h->control = s->control;
+    h->elsewhere = s->elsewhere;
     choose_open(h, s->watch);
     pools_init(&h->pools, &h->turn, s->registry, s->helper);
     h->pools.next_id = s->next_id;
@@ -130,6 +133,7 @@ hall_done(struct hall *h)
     choose_close(h);
     pools_done(&h->pools);
     worker_done(&h->worker); /* frees what was closed */
+    handover_done(h);
     known_close(h);
     roles_forget(h);
     params_table_free(h->pools.sets);
@@ -156,11 +160,29 @@ hall_random(struct hall *h, void *out, size_t len)
     mem_wipe(from, len); /* never given out twice, and not left lying about */
 }
 
-/* ---- accepting: a Unix socket has one queue, so its clients are dealt out ---- */
+/* Sockets stay open: what waits to be accepted is somebody else's, or ours again later. */
+void
+hall_hold_listeners(struct hall *h, bool hold)
+{
+    for (unsigned i = 0; i < h->n_listeners; i++)
+        listener_hold(h->listeners[i], hold);
+}
+
+unsigned
+hall_listener_fds(const struct hall *h, int *fds, unsigned n)
+{
+    for (unsigned i = 0; i < h->n_listeners && i < n; i++)
+        fds[i] = listener_fd(h->listeners[i]);
+    return h->n_listeners;
+}
+
+/* ---- accepting: a Unix socket has one queue, so its clients are dealt out; the same goes for sockets that we
+ * got from elsewhere, unless there is one for each worker ---- */
 
 struct dealt {
     struct mail mail;
     int fd;
+    bool is_unix;
 };
 
 static void
@@ -168,14 +190,15 @@ on_dealt(struct worker *w, struct mail *m)
 {
     struct dealt *d = container_of(m, struct dealt, mail);
 
-    session_new(hall_of(w), d->fd, true);
+    session_new(hall_of(w), d->fd, d->is_unix);
     mem_free(d);
 }
 
 void
 hall_accept(struct hall *h, int fd, bool is_unix)
 {
-    unsigned n = registry_n_workers(h->registry), to = is_unix ? h->next_deal++ % n : h->worker.index;
+    unsigned n = registry_n_workers(h->registry),
+             to = is_unix || h->deals ? h->next_deal++ % n : h->worker.index;
     struct dealt *d;
 
     if (to == h->worker.index) {
@@ -184,6 +207,7 @@ hall_accept(struct hall *h, int fd, bool is_unix)
     }
     d = mem_new(struct dealt);
     d->fd = fd;
+    d->is_unix = is_unix;
     d->mail.deliver = on_dealt;
     mail_post(registry_worker(h->registry, to), &d->mail);
 }
@@ -227,6 +251,8 @@ hall_drain(struct hall *h)
     ring_each_safe (r, &h->sessions) {
         struct session *s = container_of(r, struct session, in_hall);
 
+        if (s->state == SESSION_READY && h->handing_over && handover_note(s))
+            continue;
         if (s->state == SESSION_READY && !s->lost)
             session_close(s, &why);
         else if (s->state == SESSION_LINKED)
@@ -243,6 +269,7 @@ hall_close_sessions(struct hall *h)
     struct fault why;
 
     fault_set(&why, "57P01", "terminating connection due to administrator command");
+    hall_forget_moving(h);
     while (!ring_is_empty(&h->sessions))
         session_close(container_of(ring_first(&h->sessions), struct session, in_hall), &why);
     stream_flush(&h->turn);

@@ -122,6 +122,7 @@ size_t
 hello_bytes(struct session *s, struct slice bytes)
 {
     struct startup packet;
+    struct cancel_ask ask;
     struct fault why;
     size_t len = 0;
 
@@ -145,7 +146,9 @@ hello_bytes(struct session *s, struct slice bytes)
         stream_put_copy(&s->client, SLICE("N"));
         return len;
     case STARTUP_CANCEL:
-        cancel_request(s->hall, packet.pid, packet.key);
+        ask = (struct cancel_ask){ .pid = packet.pid, .len = (unsigned)packet.key.len, .hops = CANCEL_HOPS };
+        memcpy(ask.key, packet.key.data, packet.key.len);
+        cancel_start(s->hall, &ask);
         session_close(s, NULL);
         return bytes.len;
     case STARTUP_LOGIN:

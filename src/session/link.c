@@ -14,6 +14,7 @@ linked(struct session *s, struct server *server)
         s->routing->failed_us = 0;
     server_lend(server, &link_borrower, s);
     stream_link(&s->client, &server->stream);
+    ring_remove(&s->in_linked); /* it may have been about to move */
     ring_append(&s->hall->linked, &s->in_linked);
     s->hall->n_linked++;
     timeouts_linked(s->hall);
@@ -154,7 +155,7 @@ drain_or_stay(struct session *s)
         session_close(s, s->parting);
         return;
     }
-    if (!s->hall->closing)
+    if (!s->hall->closing || (s->state == SESSION_READY && s->hall->handing_over && handover_note(s)))
         return;
     fault_set(&why, "57P01", "terminating connection due to administrator command");
     session_close(s, &why);

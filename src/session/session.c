@@ -121,6 +121,8 @@ session_move_to(struct session *s, enum session_state next)
     s->since_us = session_now(s);
     s->wait_told = false;
     stream_resume(&s->client, STREAM_PAUSE_FULL);
+    if (next == SESSION_READY && s->hall->handing_over)
+        handover_note(s);
 }
 
 /* ---- birth and death ---- */
@@ -161,7 +163,7 @@ dig(struct grave *g)
 static void
 log_end(const struct session *s, const struct fault *why, bool was_in)
 {
-    if (!s->hall->setup.conf->general.log_disconnections || (!was_in && why == NULL))
+    if (!s->hall->setup.conf->general.log_disconnections || s->moving || (!was_in && why == NULL))
         return;
     log_info("client=c%" PRIu64 " closing because: %s (age=%" PRId64 "s) database=%s user=%s", s->id,
              why == NULL ? "client close request" : why->message, (clock_wall_us() - s->connected_us) / CLOCK_S,
@@ -221,6 +223,7 @@ session_close(struct session *s, const struct fault *why)
     pending_done(s);
     timer_stop(&h->worker, &s->timer);
     ring_remove(&s->in_hall);
+    ring_remove(&s->in_linked);
     h->n_sessions--;
     stream_close(&s->client);
     free_state(s);

@@ -105,6 +105,9 @@ void prepared_names_doubt(struct session *s);
 /* May NAME be defined? One that is in doubt is forgotten for it. */
 bool prepared_names_is_free(struct session *s, struct slice name);
 unsigned prepared_names_count(const struct session *s);
+typedef void prepared_each(void *owner, struct slice name, const struct statement *st, bool doubtful);
+void prepared_names_each(const struct session *s, prepared_each *each,
+                         void *owner); /* in the order of their making */
 
 /* ---- settings.c ---- */
 
@@ -238,8 +241,14 @@ void roles_forget(struct hall *h);
 void cancel_register(struct session *s, uint16_t minor);
 void cancel_unregister(struct session *s);
 void cancel_put_key(const struct session *s, struct text *t);
-void cancel_request(struct hall *h, uint32_t pid, struct slice key);
+/* The key that the client has, and the same in another process. */
+struct slice cancel_key_of(const struct session *s, uint32_t *pid);
+void cancel_restore(struct session *s, uint32_t pid, struct slice key);
 void cancel_done(struct hall *h);
+
+/* ---- handover.c ---- */
+bool handover_note(struct session *s); /* it is idle: it goes, when it can (else false) */
+void handover_done(struct hall *h);
 
 /* ---- console.c ---- */
 void console_start(struct session *s);

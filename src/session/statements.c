@@ -247,6 +247,17 @@ prepared_names_count(const struct session *s)
 }
 
 void
+prepared_names_each(const struct session *s, prepared_each *each, void *owner)
+{
+    struct name *n, *next;
+
+    if (s->names == NULL)
+        return;
+    HASH_ITER(hh, s->names->all, n, next)
+    each(owner, slice_str(n->text), n->st, n->doubtful);
+}
+
+void
 session_each_prepared(const struct session *s, void (*each)(void *owner, struct slice name, struct slice sql),
                       void *owner)
 {

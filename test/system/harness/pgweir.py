@@ -75,7 +75,7 @@ class Pgweir:
         self.databases = {name: self._database(entry) for name, entry in databases.items()}
         self.users, self.nodes, self.clusters, self.rules = users or {}, nodes or {}, clusters or {}, rules or {}
         self.userlist = dict(USERS) if userlist is None else dict(userlist)
-        self._open = []
+        self._open, self.olds = [], []
         self.write()
 
     def _database(self, entry):
@@ -111,6 +111,19 @@ class Pgweir:
         if wait:
             wait_until(self._accepts, 20, "pgweir accepting connections", step=0.005)
         return self
+
+    def take_over(self, *flags, wait=True):
+        """Start the next process with -R; the one before goes to olds. Returns that."""
+        old, self.process = self.process, None
+        done = self.log().count("took over from the process that ran")
+        self.start("-R", *flags, wait=False)
+        self.olds.append(old)
+        if wait:
+            wait_until(lambda: self.log().count("took over from the process that ran") > done or self._must_run(), 20, "the take-over", step=0.005)
+        return old
+
+    def _must_run(self):
+        assert self.process.poll() is None, f"pgweir ended with {self.process.returncode}:\n{self.log()[-3000:]}"
 
     def _accepts(self):
         assert self.process.poll() is None, f"pgweir ended with {self.process.returncode}:\n{self.log()}"
@@ -151,6 +164,14 @@ class Pgweir:
                 connection.close()
             except Exception:
                 pass
+        for old in self.olds:
+            try:
+                old.wait(15)
+            finally:
+                if old.poll() is None:
+                    old.send_signal(signal.SIGABRT)
+                    old.wait(10)
+                    print(f"an old process did not end:\n{self.log()[-6000:]}")
         if self.process is None:
             return
         ended_before = self.status is None and self.process.poll() is not None
@@ -162,6 +183,7 @@ class Pgweir:
         assert not found, f"finding in the log:\n{log[max(0, found.start() - 200):found.start() + 4000]}"
         assert not ended_before, f"pgweir ended by itself with {self.status}"
         assert self.status in self.wanted_status, f"exit status {self.status}"
+        assert all(old.returncode in (0, -signal.SIGKILL) for old in self.olds), [old.returncode for old in self.olds]
 
     # --- log
 
