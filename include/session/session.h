@@ -33,6 +33,7 @@ struct pending; /* what is outstanding, a FIFO */
 struct names;   /* its named prepared statements */
 struct set_log; /* what this transaction set */
 struct bound;   /* portals whose statement leaves something behind */
+struct holds;   /* what is in doubt about the state that its server holds */
 
 /* Limits on time for this user, in microseconds; 0: none. */
 struct session_limits {
@@ -69,6 +70,7 @@ struct session {
     struct statement *unnamed;
     struct set_log *log;
     struct bound *bound;
+    struct holds *holds;
     const struct facts *facts_ahead;   /* of the message that waits for a server */
     uint32_t client_left, server_left; /* bytes of a message that is streamed through */
     uint8_t state, extended, copy;
@@ -77,6 +79,7 @@ struct session {
     struct session_limits limits;
     bool is_unix, tls, entered, swallow_left, lost, lost_told, lost_bound, replication, direct_tls;
     bool explained;               /* a SET was noted since the last ReadyForQuery */
+    bool asking;                  /* the question of holds is under way: messages wait */
     bool unconfirmed;             /* a setting that the server reports was set; see settings_confirm() */
     bool only_reads;              /* nothing in flight can change anything */
     bool ending;                  /* COMMIT may be in flight */

@@ -13,56 +13,7 @@
 #include <stdint.h>
 
 #include "base/slice.h"
-
-/* What one statement of a string does to the session beyond its transaction. */
-enum effect_kind {
-    EFFECT_NONE,
-    EFFECT_SET,            /* SET name = ..., not LOCAL; text replays it */
-    EFFECT_SET_CONFIG,     /* SELECT set_config('name', 'value', false) with constants only */
-    EFFECT_RESET,          /* RESET name, SET name TO DEFAULT, set_config('name', NULL, false) */
-    EFFECT_RESET_ALL,      /* RESET ALL */
-    EFFECT_DEALLOCATE,     /* DEALLOCATE name */
-    EFFECT_DEALLOCATE_ALL, /* DEALLOCATE ALL, DISCARD PLANS does NOT count */
-    EFFECT_DISCARD_ALL,    /* DISCARD ALL */
-    EFFECT_DISCARD_TEMP,   /* DISCARD TEMP */
-    EFFECT_SAVEPOINT,      /* SAVEPOINT name */
-    EFFECT_ROLLBACK_TO,    /* ROLLBACK TO name */
-    EFFECT_RELEASE,        /* RELEASE name */
-    EFFECT_PIN,            /* leaves state that cannot be replayed: see pin */
-    EFFECT_UNPIN,          /* ends the state of one pin reason for sure (a rollback brings it back): UNLISTEN *,
-                              CLOSE ALL, DISCARD SEQUENCES, SELECT pg_advisory_unlock_all(), RESET ROLE,
-                              RESET SESSION AUTHORIZATION */
-};
-
-/* Why a server must stay with its session. PIN_NONE is 0. Names for SHOW PINS: pin_reason_name(). */
-enum pin_reason {
-    PIN_NONE,
-    PIN_PREPARE,       /* SQL PREPARE */
-    PIN_LISTEN,        /* LISTEN */
-    PIN_TEMP_TABLE,    /* CREATE TEMP ..., SELECT INTO TEMP; not ON COMMIT DROP */
-    PIN_HOLD_CURSOR,   /* DECLARE ... WITH HOLD */
-    PIN_ADVISORY_LOCK, /* pg_advisory_lock, pg_try_advisory_lock and their _shared forms, not the _xact ones */
-    PIN_LOAD,          /* LOAD */
-    PIN_ROLE,          /* SET ROLE, also by set_config; RESET ROLE and SET ROLE NONE end it */
-    PIN_AUTHORIZATION, /* SET SESSION AUTHORIZATION, also by set_config; its RESET ends it */
-    PIN_SEQUENCE,      /* nextval/setval are free; currval, lastval pin */
-    PIN_SET,           /* a setting changed in a way that cannot be replayed: set_config with
-                          anything but constants, SET of a list that the parser cannot give back */
-    PIN_FUNCTION,      /* a function that leaves state in the server process: see functions.def */
-    PIN_N
-};
-const char *pin_reason_name(enum pin_reason reason); /* "none", "prepare", "listen", "temp_table", ... */
-
-struct effect {
-    enum effect_kind kind;
-    enum pin_reason pin; /* for EFFECT_PIN and EFFECT_UNPIN */
-    unsigned statement;  /* which statement of the string, from 0; empty statements do not count */
-    bool in_extended;    /* always true; reserved for effects that only one protocol has */
-    struct slice name;   /* setting (lower case), statement or savepoint name, unquoted and folded */
-    struct slice replay; /* for EFFECT_SET and EFFECT_SET_CONFIG: SQL that makes the same setting again,
-                            one statement without semicolon, for instance
-                            SET search_path TO a, b  or  SELECT pg_catalog.set_config('x', 'y', false) */
-};
+#include "sql/effect.h"
 
 /* The kind of the statement that decides how a session treats the string. */
 enum statement_class {
@@ -144,6 +95,8 @@ struct facts_stats facts_table_stats(const struct facts_table *t);
  */
 const struct facts *facts_of(struct facts_table *t, struct slice sql, bool may_parse, bool *parsed);
 const struct facts *facts_hold(const struct facts *f);
+/* Facts of what nobody has seen; the same for all. */
+const struct facts *facts_unknown(void);
 void facts_drop(const struct facts *f);
 
 #endif

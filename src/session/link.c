@@ -32,6 +32,8 @@ unlink_server(struct session *s)
     s->server = NULL;
     pending_done(s);
     bound_clear(s);
+    holds_forget(s);
+    s->asking = false;
     s->copy = COPY_NONE;
     s->client_left = s->server_left = 0;
     s->extended = EXTENDED_CLEAN;
@@ -244,18 +246,20 @@ static void
 on_quiet(struct server *server)
 {
     struct session *s = server->session;
-    bool same;
+    bool same, answered = s->asking && s->holds == NULL;
 
     if (s->routing != NULL && s->routing->again) {
         if (link_is_quiet(s))
             retry_elsewhere(s);
         return;
     }
+    if (answered)
+        s->asking = false;
     link_try_give_back(s);
     same = s->server == server && s->state == SESSION_LINKED;
-    if (same && s->routing != NULL)
+    if ((same && s->routing != NULL) || answered)
         stream_resume(&s->client, STREAM_PAUSE_FULL);
-    if ((same || (s->routing != NULL && s->state == SESSION_READY)) && s->client.in_len > 0 &&
+    if ((same || ((s->routing != NULL || answered) && s->state == SESSION_READY)) && s->client.in_len > 0 &&
         s->client.paused == 0)
         stream_again(&s->client);
 }

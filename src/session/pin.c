@@ -55,7 +55,8 @@ pin_set(struct session *s, enum pin_reason reason)
         return;
     }
     s->pins |= (uint16_t)(1u << reason);
-    tell(s, reason, true);
+    if (!holds_doubts(s, reason))
+        tell(s, reason, true);
 }
 
 void

@@ -70,7 +70,9 @@ send_query(struct session *s, const struct taken *m, const struct facts *f)
     link_begin(s);
     e = pending_push(s, PENDING_QUERY, 0);
     take_note_ending(s, f);
-    if (f != NULL && (f->n_effects > 0 || s->routing != NULL))
+    if (f == NULL)
+        e->facts = facts_unknown();
+    else if (f->n_effects > 0 || s->routing != NULL)
         e->facts = facts_hold(f);
     forget_unnamed(s);
     take_forward(s, m);

@@ -72,6 +72,12 @@ note(struct session *s, const struct effect *e)
         if (statement_id_of(e->name, &id))
             prepared_remove(s->server->prepared, id);
         break;
+    case EFFECT_MAY_UNPIN:
+        holds_may_have_ended(s, e->pin);
+        break;
+    case EFFECT_MAY_LEAVE:
+        holds_may_have_begun(s);
+        break;
     case EFFECT_DISCARD_TEMP:
         s->pins &= (uint16_t) ~(1u << PIN_TEMP_TABLE);
         break;
@@ -87,7 +93,7 @@ completed(struct session *s, const struct facts *f, unsigned n, struct slice tag
     bool to_savepoint = false;
 
     for (unsigned i = 0; f != NULL && i < f->n_effects; i++) {
-        if (f->effects[i].statement != n)
+        if (f->effects[i].statement != n && f->analysed)
             continue;
         note(s, &f->effects[i]);
         to_savepoint = to_savepoint || f->effects[i].kind == EFFECT_ROLLBACK_TO;
@@ -175,11 +181,24 @@ on_fatal(struct session *s, const struct wire_error *e)
 }
 
 static enum relayed
+on_own_error(struct session *s, const struct wire_error *e, const struct pending_entry *head)
+{
+    struct fault why;
+
+    if ((head->flags & PENDING_HOLDS) != 0) {
+        holds_failed(s);
+        return RELAY_SWALLOW;
+    }
+    wire_error_fault(e, &why);
+    welcome_replayed(s, &why);
+    return RELAY_ENDED;
+}
+
+static enum relayed
 on_error(struct session *s, const struct reply *r)
 {
     struct pending_entry *head = r->head;
     struct wire_error e;
-    struct fault why;
     const char *name;
     bool duplicate = head != NULL && (head->flags & PENDING_DUPLICATE) != 0;
 
@@ -188,11 +207,8 @@ on_error(struct session *s, const struct reply *r)
         return on_fatal(s, &e);
     if (head == NULL)
         return RELAY_BROKEN;
-    if ((head->flags & PENDING_REPLAY) != 0) {
-        wire_error_fault(&e, &why);
-        welcome_replayed(s, &why);
-        return RELAY_ENDED;
-    }
+    if ((head->flags & (PENDING_REPLAY | PENDING_HOLDS)) != 0)
+        return on_own_error(s, &e, head);
     if (s->routing != NULL && !is_ours(r) && choose_refused(s, &e)) {
         if (head->kind != PENDING_QUERY)
             pending_skip_to_sync(s);
@@ -249,12 +265,13 @@ static enum relayed
 on_ready(struct session *s, const struct reply *r)
 {
     struct pending_entry *e = r->head;
-    bool ours;
+    bool ours, holds;
 
     if (r->body.len != 1 || memchr("ITE", r->body.data[0], 3) == NULL || e == NULL ||
         (e->kind != PENDING_QUERY && e->kind != PENDING_SYNC && e->kind != PENDING_CALL))
         return RELAY_BROKEN;
     ours = (e->flags & PENDING_OURS) != 0;
+    holds = (e->flags & PENDING_HOLDS) != 0;
     s->server->status = (char)r->body.data[0];
     s->copy = COPY_NONE;
     pending_pop(s);
@@ -266,6 +283,8 @@ on_ready(struct session *s, const struct reply *r)
         transaction_ended(s);
     if (s->routing != NULL && s->server->status == 'I' && !ours && !s->routing->again)
         choose_ended(s);
+    if (holds)
+        holds_done(s);
     if (ours) {
         settings_tell(s);
         return RELAY_SWALLOW;
@@ -275,6 +294,8 @@ on_ready(struct session *s, const struct reply *r)
     s->explained = s->rows_flowed = s->timed_out = s->retried = false;
     s->status = s->server->status;
     count_request(s, s->status);
+    if (s->holds != NULL && s->status == 'I' && pending_is_empty(s) && s->extended == EXTENDED_CLEAN)
+        holds_ask(s);
     return RELAY_PASS;
 }
 
@@ -327,10 +348,23 @@ on_notice(struct session *s, const struct reply *r)
 }
 
 static enum relayed
+on_holds_row(struct session *s, const struct reply *r)
+{
+    if (r->whole)
+        holds_row(s, r->body);
+    else
+        holds_failed(s);
+    return RELAY_SWALLOW;
+}
+
+static enum relayed
 on_message(struct session *s, const struct reply *r)
 {
     switch (r->type) {
     case 'D':
+        if (r->head != NULL && (r->head->flags & PENDING_HOLDS) != 0)
+            return on_holds_row(s, r);
+        /* fall through */
     case 'd':
         s->rows_flowed = true;
         return pass(r);

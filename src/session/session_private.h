@@ -32,6 +32,7 @@ enum pending_flags {
     PENDING_DUPLICATE = 4, /* Parse of a name in use: it must fail, under the client's name */
     PENDING_REPLAY = 8,    /* OURS: settings for this session */
     PENDING_READY = 16,    /* REFUSAL of a simple query */
+    PENDING_HOLDS = 32,    /* OURS: what the server still holds */
 };
 struct pending_entry {
     uint8_t kind, flags;
@@ -111,6 +112,8 @@ void prepared_names_each(const struct session *s, prepared_each *each,
 
 /* ---- settings.c ---- */
 
+/* Append S as a string constant that reads the same under every setting. */
+void settings_add_literal(struct text *t, struct slice s);
 /* The SQL that sets NAME to VALUE, of the worker's table. */
 struct params *settings_with(struct params *set, struct slice name, struct slice value);
 /* Append a Query that brings the linked server to the session's settings; false: nothing to do. */
@@ -138,6 +141,21 @@ void pin_set(struct session *s, enum pin_reason reason);
 /* False: the statement must not run (on_session_state = error); WHY says so. */
 bool pin_may_run(struct session *s, const struct facts *f, struct fault *why);
 bool session_is_pinned(const struct session *s);
+
+/* ---- holds.c: what the server holds for the session is asked from it, when the transaction is over ---- */
+/* The state that pins for REASON may be gone. */
+void holds_may_have_ended(struct session *s, enum pin_reason reason);
+/* Nobody knows what the statement did. */
+void holds_may_have_begun(struct session *s);
+/* The setting NAME has a value that only the server knows. */
+void holds_setting(struct session *s, struct slice name);
+bool holds_doubts(const struct session *s, enum pin_reason reason);
+/* Ask: the server is idle, and nothing is outstanding. */
+void holds_ask(struct session *s);
+void holds_row(struct session *s, struct slice body);
+void holds_failed(struct session *s);
+void holds_done(struct session *s);
+void holds_forget(struct session *s);
 
 /* ---- known.c: facts of texts that were seen lately, by a hash of the whole text ---- */
 void known_open(struct hall *h);

@@ -21,8 +21,8 @@ struct set_log {
 
 /* ---- SQL ---- */
 
-static void
-add_literal(struct text *t, struct slice s)
+void
+settings_add_literal(struct text *t, struct slice s)
 {
     bool backslash = s.len > 0 && memchr(s.data, '\\', s.len) != NULL;
 
@@ -43,9 +43,9 @@ settings_with(struct params *set, struct slice name, struct slice value)
     struct text sql = { 0 };
 
     text_add_str(&sql, "SELECT pg_catalog.set_config(");
-    add_literal(&sql, name);
+    settings_add_literal(&sql, name);
     text_add_char(&sql, ',');
-    add_literal(&sql, value);
+    settings_add_literal(&sql, value);
     text_add_str(&sql, ",false)");
     set = params_with(set, name, text_slice(&sql));
     text_done(&sql);
@@ -227,7 +227,7 @@ settings_note(struct session *s, const struct effect *e)
         log_op(s, OP_RESET_ALL, SLICE(""), SLICE(""));
         break;
     case EFFECT_PIN:
-        log_op(s, OP_PIN, SLICE(""), SLICE(""))->pin = e->pin;
+        log_op(s, OP_PIN, e->name, SLICE(""))->pin = e->pin;
         return;
     case EFFECT_UNPIN:
         log_op(s, OP_UNPIN, SLICE(""), SLICE(""))->pin = e->pin;
@@ -300,7 +300,10 @@ apply(struct session *s, const struct set_op *op)
         reset_all(s);
         break;
     case OP_PIN:
-        pin_set(s, op->pin);
+        if (op->pin == PIN_SET && name.len > 0)
+            holds_setting(s, name);
+        else
+            pin_set(s, op->pin);
         break;
     case OP_UNPIN:
         s->pins &= (uint16_t) ~(1u << op->pin);

@@ -4,6 +4,7 @@
 #include "effects_private.h"
 
 #include "base/mem.h"
+#include "suspect_private.h"
 
 /* Of nodes/parsenodes.h. */
 #define CURSOR_OPT_HOLD 0x0020
@@ -69,6 +70,12 @@ effects_unpin(struct effects *e, enum pin_reason reason)
     effects_add(e, (struct effect){ .kind = EFFECT_UNPIN, .pin = reason });
 }
 
+void
+effects_may_unpin(struct effects *e, enum pin_reason reason)
+{
+    effects_add(e, (struct effect){ .kind = EFFECT_MAY_UNPIN, .pin = reason });
+}
+
 static void
 add_named(struct effects *e, enum effect_kind kind, const char *name)
 {
@@ -104,6 +111,23 @@ on_declare(struct effects *e, const PgQuery__DeclareCursorStmt *declare)
     if ((declare->options & CURSOR_OPT_HOLD) != 0)
         effects_pin(e, PIN_HOLD_CURSOR, declare->portalname);
     effects_of_tree(e, &declare->base);
+}
+
+/* Its body is not analysed. */
+static void
+on_do(struct effects *e, const PgQuery__DoStmt *stmt)
+{
+    e->has_literals = true;
+    for (size_t i = 0; i < stmt->n_args; i++) {
+        const PgQuery__Node *arg =
+            stmt->args[i]->node_case == PG_QUERY__NODE__NODE_DEF_ELEM ? stmt->args[i]->def_elem->arg : NULL;
+
+        if (arg != NULL && arg->node_case == PG_QUERY__NODE__NODE_STRING &&
+            suspect_words(slice_str(arg->string->sval))) {
+            effects_add(e, (struct effect){ .kind = EFFECT_MAY_LEAVE });
+            return;
+        }
+    }
 }
 
 /* A SELECT of nothing but a list: each item runs once and for sure. */
@@ -183,6 +207,15 @@ on_session_statement(struct effects *e, const PgQuery__Node *stmt)
     case PG_QUERY__NODE__NODE_CLOSE_PORTAL_STMT:
         if (stmt->close_portal_stmt->portalname[0] == '\0')
             effects_unpin(e, PIN_HOLD_CURSOR);
+        else
+            effects_may_unpin(e, PIN_HOLD_CURSOR);
+        return true;
+    case PG_QUERY__NODE__NODE_DROP_STMT:
+    case PG_QUERY__NODE__NODE_DROP_OWNED_STMT:
+        effects_may_unpin(e, PIN_TEMP_TABLE);
+        return true;
+    case PG_QUERY__NODE__NODE_DO_STMT:
+        on_do(e, stmt->do_stmt);
         return true;
     case PG_QUERY__NODE__NODE_PREPARE_STMT:
         effects_pin(e, PIN_PREPARE, stmt->prepare_stmt->name);

@@ -22,6 +22,7 @@ void effects_done(struct effects *e);
 void effects_add(struct effects *e, struct effect effect);
 void effects_pin(struct effects *e, enum pin_reason reason, const char *name);
 void effects_unpin(struct effects *e, enum pin_reason reason);
+void effects_may_unpin(struct effects *e, enum pin_reason reason);
 
 /* All effects of STMT, which is the statement that e->text is the text of. */
 void effects_of_statement(struct effects *e, const PgQuery__Node *stmt);

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/ring.h"
 #include "sql/digest.h"
+#include "suspect_private.h"
 
 #define uthash_malloc(len)  mem_alloc(len)
 #define uthash_free(p, len) mem_free(p)
@@ -39,8 +40,29 @@ struct facts_table {
     struct facts_stats stats;
 };
 
-/* The answer about what is not analysed. */
+/* The answers about what is not analysed. */
 static const struct facts unknown = { .class = CLASS_UNKNOWN };
+static const struct effect anything = { .kind = EFFECT_MAY_LEAVE, .in_extended = true };
+static const struct facts suspect = { .class = CLASS_UNKNOWN, .n_effects = 1, .effects = &anything };
+
+static bool
+is_kept(const struct facts *f)
+{
+    return f != &unknown && f != &suspect;
+}
+
+const struct facts *
+facts_unknown(void)
+{
+    return &suspect;
+}
+
+static const struct facts *
+refuse(struct facts_table *t, struct slice sql)
+{
+    t->stats.refused++;
+    return sql.len > DIGEST_MAX_LEN || suspect_words(sql) ? &suspect : &unknown;
+}
 
 static struct entry *
 entry_of(const struct facts *f)
@@ -51,7 +73,7 @@ entry_of(const struct facts *f)
 const struct facts *
 facts_hold(const struct facts *f)
 {
-    if (f != &unknown)
+    if (is_kept(f))
         entry_of(f)->holds++;
     return f;
 }
@@ -59,7 +81,7 @@ facts_hold(const struct facts *f)
 void
 facts_drop(const struct facts *f)
 {
-    if (f == NULL || f == &unknown)
+    if (f == NULL || !is_kept(f))
         return;
     assert(entry_of(f)->holds > 0);
     if (--entry_of(f)->holds == 0)
@@ -246,6 +268,8 @@ learn(struct facts_table *t, struct slice sql, const struct digest *d, const uin
     struct entry *e;
 
     analyse(sql, d->n_literals > 0, &a);
+    if (!a.analysed && suspect_words(sql))
+        effects_add(&a.effects, anything);
     t->stats.parses++;
     t->stats.failed += !a.analysed;
     if (a.analysed && !a.effects.has_literals)
@@ -270,29 +294,23 @@ facts_of(struct facts_table *t, struct slice sql, bool may_parse, bool *parsed)
         *parsed = false;
     if (sql.len == 0)
         sql = SLICE("");
-    if (sql.len > DIGEST_MAX_LEN) { /* not even its digest: that takes a millisecond a megabyte, and more */
-        t->stats.refused++;
-        return &unknown;
-    }
+    if (sql.len > DIGEST_MAX_LEN) /* not even its digest: that takes a millisecond a megabyte, and more */
+        return refuse(t, sql);
     digest_of(sql, t->seed, &d);
     if (d.complete && (e = find(t, d.hash, slice_of(NULL, 0))) != NULL) {
         t->stats.hits++;
         return facts_hold(&e->facts);
     }
-    if (!d.safe) {
-        t->stats.refused++;
-        return &unknown;
-    }
+    if (!d.safe)
+        return refuse(t, sql);
     hash = XXH3_128bits_withSeed(sql.data, sql.len, ~t->seed);
     memcpy(text_key, &hash, sizeof(text_key));
     if ((e = find(t, text_key, sql)) != NULL) {
         t->stats.hits++;
         return facts_hold(&e->facts);
     }
-    if (!may_parse) {
-        t->stats.refused++;
-        return &unknown;
-    }
+    if (!may_parse)
+        return refuse(t, sql);
     if (parsed != NULL)
         *parsed = true;
     return learn(t, sql, &d, text_key);

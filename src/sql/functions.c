@@ -10,10 +10,13 @@ static const struct {
     const char *name;
     enum function_home home;
     enum pin_reason pin;
+    bool unpins;
 } functions[] = {
-#define FUNCTION(name, where, pin) { #name, HOME_##where, pin },
+#define FUNCTION(name, where, pin) { #name, HOME_##where, pin, false },
+#define UNPINS(name, where, pin)   { #name, HOME_##where, pin, true },
 #include "functions.def"
 #undef FUNCTION
+#undef UNPINS
 };
 
 const char *
@@ -54,10 +57,15 @@ on_call(struct effects *e, const PgQuery__FuncCall *call)
         effects_of_hidden_set_config(e, call);
         return;
     }
-    for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++)
-        if (strcmp(functions[i].name, name) == 0 &&
-            (functions[i].home == HOME_EXTENSION || effects_is_system(schema)))
-            effects_pin(e, functions[i].pin, name);
+    for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {
+        if (strcmp(functions[i].name, name) != 0 ||
+            (functions[i].home != HOME_EXTENSION && !effects_is_system(schema)))
+            continue;
+        if (functions[i].unpins)
+            effects_may_unpin(e, functions[i].pin);
+        else /* the name of PIN_SET would be a setting's */
+            effects_pin(e, functions[i].pin, functions[i].pin == PIN_SET ? "" : name);
+    }
 }
 
 /* pg_temp, or the true name of such a schema (pg_temp_3). */

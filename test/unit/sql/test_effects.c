@@ -26,6 +26,8 @@ static const char *const kind_names[] = {
     [EFFECT_RELEASE] = "release",
     [EFFECT_PIN] = "pin",
     [EFFECT_UNPIN] = "unpin",
+    [EFFECT_MAY_UNPIN] = "may unpin",
+    [EFFECT_MAY_LEAVE] = "may leave",
 };
 
 static const struct {

@@ -298,8 +298,10 @@ harmless_functions_are_in_order_and_leave_no_state(void **state)
 {
     static const char *const stateful[] = {
 #define FUNCTION(name, home, pin) #name,
+#define UNPINS(name, home, pin)   #name,
 #include "functions.def"
 #undef FUNCTION
+#undef UNPINS
     };
 
     (void)state;

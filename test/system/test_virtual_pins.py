@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: ISC
+"""A pin ends as soon as its reason does, and what pgweir could not analyse is asked from the server."""
+import pytest
+
+from harness import wire
+from harness.wait import wait_until
+
+LONG = "/* " + "x" * 70000 + " */ "  # longer than what is analysed
+CHAIN = "SELECT " + "+".join(["1"] * 1200) + "; "  # deeper than that
+
+ENDING = {
+    "drop table": (["CREATE TEMP TABLE t1 (i int)", "CREATE TEMP TABLE t2 (i int)"], ["DROP TABLE t1", "DROP TABLE t2"]),
+    "drop a type": (["CREATE TYPE pg_temp.mood AS ENUM ('ok')"], ["DROP TYPE pg_temp.mood"]),
+    "drop by cascade": (["CREATE TEMP TABLE t1 (i int)", "CREATE TEMP VIEW v AS SELECT * FROM t1"], ["DROP TABLE t1 CASCADE"]),
+    "close": (["DECLARE c1 CURSOR WITH HOLD FOR SELECT 1", "DECLARE c2 CURSOR WITH HOLD FOR SELECT 1"], ["CLOSE c1", "CLOSE c2"]),
+    "unlock": (["SELECT pg_advisory_lock(7101)", "SELECT pg_advisory_lock(7101)"], ["SELECT pg_advisory_unlock(7101)"] * 2),
+    "unlock shared": (["SELECT pg_advisory_lock_shared(1, 7)"], ["SELECT count(pg_advisory_unlock_shared(1, 7))"]),
+    "several": (["CREATE TEMP TABLE t1 (i int); SELECT pg_advisory_lock(7102)"],
+                ["SELECT pg_advisory_unlock(7102)", "DROP TABLE t1"]),
+    "in a transaction": (["CREATE TEMP TABLE t1 (i int)"], ["BEGIN", "DROP TABLE t1", "COMMIT"]),
+    "in a DO": (["CREATE TEMP TABLE t1 (i int)"], ["DO $$ BEGIN DROP TABLE t1; END $$"]),
+}
+
+
+def pinned(weir):
+    return [r["pinned"] for r in weir.console("SHOW PINS")]
+
+
+@pytest.mark.parametrize("name", ENDING)
+@pytest.mark.parametrize("protocol", ["query", "extended"])
+def test_the_pin_ends_with_the_last_of_its_kind(make_weir, name, protocol):
+    weir = make_weir(default_pool_size=1)
+    a, b = weir.wire(), weir.wire()
+    makes, ends = ENDING[name]
+    for sql in makes:
+        a.query(sql)
+    b.send(wire.query("SELECT 'b'"))
+    wait_until(lambda: weir.pool()["cl_waiting"] == "1")
+    for sql in ends[:-1]:
+        getattr(a, protocol)(sql)
+        assert weir.pool()["cl_waiting"] == "1", "something is left"
+    getattr(a, protocol)(ends[-1])
+    assert b.finish() == [["b"]]
+
+
+def test_what_a_rollback_brings_back_pins_on(make_weir):
+    weir = make_weir(default_pool_size=1)
+    a, b = weir.wire(), weir.wire()
+    a.query("CREATE TEMP TABLE t1 AS SELECT 5 AS i")
+    a.query("BEGIN; DROP TABLE t1; ROLLBACK")
+    b.send(wire.query("SELECT 'b'"))
+    wait_until(lambda: weir.pool()["cl_waiting"] == "1")
+    assert a.value("SELECT i FROM t1") == "5"
+    a.query("DROP TABLE t1")
+    assert b.finish() == [["b"]]
+
+
+def test_what_lived_in_one_transaction_is_not_announced(make_weir):
+    weir = make_weir(default_pool_size=1)
+    a, b = weir.wire(), weir.wire()
+    a.query("BEGIN; CREATE TEMP TABLE t1 (i int); DROP TABLE t1; COMMIT")
+    assert b.value("SELECT 'b'") == "b"
+    assert a.notices == []
+
+
+def test_the_next_message_waits_for_the_answer(make_weir):
+    weir = make_weir(default_pool_size=1)
+    a = weir.wire()
+    a.query("CREATE TEMP TABLE t1 (i int)")
+    a.send(wire.query("DROP TABLE t1") + wire.query("SET work_mem = '3MB'") + wire.query("SHOW work_mem") + wire.query("BEGIN")
+           + wire.query("SELECT 7"))
+    assert [a.finish() for _ in range(5)] == [[], [], [["3MB"]], [], [["7"]]]
+    a.query("ROLLBACK")
+    assert weir.wire().value("SELECT 'b'") == "b"
+
+
+@pytest.mark.parametrize("before", [LONG, CHAIN], ids=["long", "deep"])
+@pytest.mark.parametrize("make, look, expected", [
+    ("CREATE TEMP TABLE kept AS SELECT 42 AS v", "SELECT v FROM kept", "42"),
+    ("SELECT pg_advisory_lock(7103)", "SELECT pg_advisory_unlock(7103)", "t"),
+    ("PREPARE kept AS SELECT 44", "EXECUTE kept", "44"),
+    ("SET application_name = 'kept'", "SHOW application_name", "kept"),
+    ("SET work_mem = '3MB'", "SHOW work_mem", "3MB"),
+    ("SET statement_timeout = 1234", "SHOW statement_timeout", "1234ms"),
+    ("SELECT set_config('search_path', 'a, ' || 'b', false)", "SHOW search_path", "a, b")])
+def test_what_is_not_analysed_leaves_its_state_to_its_session(make_weir, before, make, look, expected):
+    weir = make_weir(default_pool_size=2, workers=1)
+    a, b = weir.wire(), weir.wire()
+    other = b.value(look) if look.startswith("SHOW") else None
+    a.query(before + make)
+    for _ in range(3):
+        if other:
+            assert b.value(look) == other
+        else:
+            b.query("SELECT 1")
+    b.query("BEGIN; SELECT 1")
+    assert a.value(look) == expected
+    b.query("COMMIT")
+
+
+@pytest.mark.parametrize("before", [LONG, CHAIN], ids=["long", "deep"])
+def test_what_is_not_analysed_and_leaves_nothing_does_not_pin(make_weir, before):
+    weir = make_weir(default_pool_size=1)
+    a, b = weir.wire(), weir.wire()
+    a.query(before + "SELECT 1")
+    a.query("SET work_mem = '3MB'")
+    a.query(before + "SELECT 1")
+    assert b.value("SHOW work_mem") != "3MB"
+    assert a.value("SHOW work_mem") == "3MB"
+    a.query("RESET work_mem")
+    assert a.value("SHOW work_mem") != "3MB"
+
+
+def test_many_new_statements_in_a_second_are_followed_too(make_weir):
+    weir = make_weir(default_pool_size=2, workers=1)
+    a, b = weir.wire(), weir.wire()
+    for i in range(1500):
+        a.send(wire.query(f"SELECT 1 AS a{i}"))
+    a.send(wire.query("CREATE TEMP TABLE kept AS SELECT 42 AS v"))
+    for _ in range(1501):
+        a.finish()
+    b.query("BEGIN; SELECT 1")
+    assert a.value("SELECT v FROM kept") == "42"
+
+
+def test_a_value_that_only_the_server_knows_is_carried(make_weir):
+    weir = make_weir(default_pool_size=1)
+    a, b = weir.wire(), weir.wire()
+    a.extended("SELECT set_config('app.tenant', $1, false)", ["it's 7"])
+    a.query("BEGIN; SELECT set_config('app.other', 'x' || 'y', false); COMMIT")
+    a.query("BEGIN; SELECT set_config('app.none', 'x' || 'y', false); ROLLBACK")
+    assert b.value("SELECT current_setting('app.tenant', true)") in (None, "")
+    assert a.value("SELECT current_setting('app.tenant')") == "it's 7"
+    assert a.value("SELECT current_setting('app.other')") == "xy"
+    assert a.value("SELECT current_setting('app.none', true)") in (None, "")
+    assert a.notices == []
