@@ -64,6 +64,7 @@ struct pool {
     struct ring idle, used, connecting, leaving,
         waiters; /* used: lent or being cleaned; leaving: farewell said */
     unsigned n_idle, n_used, n_connecting, n_leaving, n_waiters, n_sessions;
+    unsigned host_turn;                /* of the hosts in its target */
     unsigned n_asking;                 /* questions to other workers under way */
     unsigned generation, epoch, flags; /* of the registry, when last looked at */
     struct timer retry;
@@ -71,6 +72,7 @@ struct pool {
     unsigned n_welcomes;
     struct pool_greeting greeting[POOL_GREETINGS]; /* by address of the settings; the newest of two stays */
     int64_t evict_asked_us;
+    int64_t empty_us;   /* since when nobody uses it; 0: somebody does */
     int64_t suspect_us; /* a server died then: those idle since before are checked before use */
 };
 
@@ -119,6 +121,9 @@ void pools_open_minimum(struct pools *p);
 struct pool_database *pools_database(struct pools *p, struct slice name);
 /* Close idle servers of DATABASE (empty: all), and used ones too when ALL. */
 void pools_close_servers(struct pools *p, struct slice database, bool all);
+
+/* A session of P's is gone. */
+void pool_leave(struct pool *p);
 
 /* No server is idle here, or others wait already: who asks now will wait. */
 static inline bool

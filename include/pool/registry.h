@@ -75,6 +75,9 @@ void shared_welcome_forget(struct pool_shared *s);
 void pool_set_fault(struct pool_shared *s, const struct fault *why);
 void pool_fault(struct pool_shared *s, struct fault *out);
 
+/* Addresses of servers, for all workers. */
+struct names_cache *registry_names(const struct registry *r);
+
 /* Clients: count one in, or fill WHY with the CONTRACT's 53300. */
 struct client_limits {
     int64_t all, database, user;

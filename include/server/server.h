@@ -23,7 +23,7 @@ enum server_state {
 
 /* Where and as whom: made by the pool, the same for all its servers; outlives them. */
 struct server_target {
-    char *host; /* address, name, or folder of a Unix socket */
+    char *host; /* address, name, or folder of a Unix socket, or several with commas */
     uint16_t port;
     char *database, *user;
     struct credential *credential;
@@ -35,6 +35,9 @@ struct server_target {
     char *connect_query;       /* "" for none */
     struct params *startup;    /* start-up parameters to send, of the worker's table */
     struct helper *helper;     /* for names and PBKDF2 */
+    struct names_cache *names; /* NULL: names are looked up each time */
+    unsigned *host_turn;       /* which of the hosts of a list is next; NULL: there is no list */
+    bool in_turn;              /* each connection goes to the next of them */
     struct ring *cancels;      /* cancel requests under way on this worker */
     struct params_table *sets; /* the worker's table of settings and reports */
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* POOLS, DATABASES, USERS, LISTS. */
 #include "base/clock.h"
+#include "server/names.h"
 #include "views_private.h"
 
 /* ---- POOLS: one row for each (database, user), added up over the halls ---- */
@@ -121,8 +122,8 @@ pools_home(struct task *e)
 void
 databases_each(struct hall *h, struct task *e)
 {
-    for (const struct pool_database *d = h->pools.databases; d != NULL; d = d->next)
-        gather_at(&e->gather, slice_str(d->name), slice_of(NULL, 0));
+    for (const struct pool *p = h->pools.first; p != NULL; p = p->next)
+        gather_at(&e->gather, slice_str(p->name), slice_of(NULL, 0));
 }
 
 static void
@@ -289,8 +290,8 @@ count_users(const struct hall_setup *s)
 void
 lists_home(struct task *e)
 {
-    static const char *const none[] = { "dns_names", "dns_zones", "dns_queries", "dns_pending" };
     int64_t pools = 0;
+    unsigned names, queries;
 
     for (const struct tally *a = e->gather.first; a != NULL; a = a->next)
         pools++;
@@ -304,6 +305,9 @@ lists_home(struct task *e)
     put_list(e, "login_clients", e->gather.n[LOGIN_CLIENTS]);
     put_list(e, "free_servers", 0);
     put_list(e, "used_servers", e->gather.n[USED_SERVERS]);
-    for (unsigned i = 0; i < 4; i++)
-        put_list(e, none[i], 0);
+    names_cache_counts(registry_names(e->app->registry), &names, &queries);
+    put_list(e, "dns_names", names);
+    put_list(e, "dns_zones", 0);
+    put_list(e, "dns_queries", queries);
+    put_list(e, "dns_pending", 0);
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* CONFIG, VERSION, STATE, MEM. */
+/* CONFIG, VERSION, STATE, MEM, DNS_HOSTS. */
+#include "base/clock.h"
+#include "server/names.h"
 #include "views_private.h"
 
 static void
@@ -127,4 +129,30 @@ mem_home(struct task *e)
             n[MEM_SERVERS] * (int64_t)sizeof(struct server));
     put_mem(e, "pool", sizeof(struct pool), n[MEM_POOLS], n[MEM_POOLS] * (int64_t)sizeof(struct pool));
     put_mem(e, "iobuf", STREAM_RECV, n[MEM_BUFFERS], n[MEM_BUFFER_BYTES]);
+}
+
+/* ---- DNS_HOSTS ---- */
+
+static void
+put_name(void *owner, const struct names_shown *n)
+{
+    struct task *e = owner;
+    struct text all = { 0 };
+    char host[NET_ADDRESS_TEXT];
+
+    for (unsigned i = 0; i < n->n; i++) {
+        net_address_host(&n->found[i], host);
+        text_printf(&all, "%s%s:%u", i == 0 ? "" : ",", host, net_address_port(&n->found[i]));
+    }
+    admin_put_str(&e->table, n->host);
+    admin_put_int(&e->table, n->left_us / CLOCK_S);
+    admin_put_slice(&e->table, text_slice(&all));
+    admin_row_end(&e->table);
+    text_done(&all);
+}
+
+void
+dns_hosts_home(struct task *e)
+{
+    names_cache_each(registry_names(e->app->registry), put_name, e);
 }

@@ -165,6 +165,8 @@ pool_connect_failed(struct pool *p, const struct fault *why)
     int64_t most = p->pools->conf->general.server_login_retry;
     int64_t pause = failures > 10 ? most : (int64_t)FIRST_PAUSE_US << failures;
 
+    if (!p->target.in_turn)
+        p->host_turn++; /* the first that can be reached, from here on */
     if (pause > most)
         pause = most;
     pause -= pause > 3 ? (int64_t)(random_u64() % (uint64_t)(pause / 3)) : 0;

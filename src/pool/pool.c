@@ -437,6 +437,8 @@ on_left(struct server *s)
     if (p->n_waiters > 0 && pool_may_lend(p) && !p->yielded)
         pool_grow(p);
     p->yielded = false; /* the other pool first; ours tries again with its next client or the janitor */
+    if (!p->pools->ending)
+        pool_note_empty(p);
 }
 
 const struct server_keeper pool_keeper = { on_ready, on_gone, on_left };

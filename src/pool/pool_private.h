@@ -39,6 +39,7 @@ void pool_ask_to_evict(struct pool *p,
 void pool_limit_freed(struct pools *p);      /* all workers: try again what a limit refused */
 
 /* retire.c */
+void pool_note_empty(struct pool *p); /* its last server or session may have left */
 void pool_janitor(struct timer *t);
 void pool_window(struct timer *t);
 void pool_wake_janitor(struct pools *p);
@@ -47,5 +48,7 @@ bool pool_is_too_old(const struct pool *p, const struct server *s);
 /* pools.c */
 void pool_configure(struct pool *p, const struct conf_database *d, struct credential *c);
 void pool_free(struct pool *p);
+/* *AT, in the list of its pools, goes. */
+void pool_forget(struct pool **at);
 
 #endif

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "pool_private.h"
+#include "server/names.h"
 
 #define DEFER_S 45 /* what "on" means in PgBouncer */
 
@@ -161,6 +162,9 @@ set_target(struct pool *p, const struct conf_database *d)
     t->tcp = &p->pools->tcp;
     t->connect_timeout_us = p->pools->conf->general.server_connect_timeout;
     t->helper = p->pools->helper;
+    t->names = registry_names(p->pools->registry);
+    t->host_turn = strchr(host, ',') == NULL ? NULL : &p->host_turn;
+    t->in_turn = d->load_balance_hosts == CONF_HOSTS_ROUND_ROBIN;
     t->cancels = &p->pools->cancels;
     t->sets = p->pools->sets;
     return changed && !is_new;
@@ -247,6 +251,17 @@ pool_free(struct pool *p)
     p->slot->pool = NULL;
     registry_pool_drop(p->shared);
     mem_free(p);
+}
+
+void
+pool_forget(struct pool **at)
+{
+    struct pool *p = *at;
+
+    log_info("cleaning up idle pool: database=%s user=%s", p->name, p->user);
+    *at = p->next;
+    HASH_DEL(p->pools->by_key, p);
+    pool_free(p);
 }
 
 void
@@ -374,6 +389,7 @@ pools_configure(struct pools *p, struct conf *conf, struct secrets *secrets, str
     p->secrets = secrets_hold(secrets);
     p->tls = tls_context_hold(tls);
     set_tcp(p);
+    names_cache_set_ttl(registry_names(p->registry), conf->general.dns_max_ttl, conf->general.dns_nxdomain_ttl);
     for (struct pool *pool = p->first; pool != NULL; pool = pool->next) {
         const struct conf_database *d = conf_find_database(conf, slice_str(pool->name));
 

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "server/names.h"
 
 #define POOL_PATIENCE_US (50 * CLOCK_MS)
 
@@ -43,6 +44,7 @@ struct registry {
     unsigned n_workers;
     _Atomic unsigned generation;
     _Atomic unsigned clients;
+    struct names_cache *names;
     struct {
         pthread_mutex_t lock;
         struct pool_name *names;
@@ -59,8 +61,15 @@ registry_new(struct worker *const *workers, unsigned n_workers)
 
     r->workers = workers;
     r->n_workers = n_workers;
+    r->names = names_cache_new();
     pthread_mutex_init(&r->shared.lock, NULL);
     return r;
+}
+
+struct names_cache *
+registry_names(const struct registry *r)
+{
+    return r->names;
 }
 
 static void
@@ -93,6 +102,7 @@ registry_free(struct registry *r)
 
     if (r == NULL)
         return;
+    names_cache_free(r->names);
     HASH_ITER(hh, r->shared.names, n, n_next)
     {
         HASH_DEL(r->shared.names, n);

@@ -95,6 +95,58 @@ next_look(const struct pool *p)
     return due < JANITOR_US ? JANITOR_US : soonest(due, RARELY_US);
 }
 
+/* How long P may be without clients and servers; 0: for ever. Pools of nodes belong to their cluster. */
+static int64_t
+most_empty(const struct pool *p)
+{
+    const struct conf_general *g = &p->pools->conf->general;
+    const struct conf_database *d = conf_find_database(p->pools->conf, slice_str(p->name));
+    int64_t most = g->pool_idle_timeout, most_auto = g->autodb_idle_timeout;
+
+    if (p->node != NULL || (p->conf.min_size > 0 && p->forced_user))
+        return 0;
+    if (d == NULL || strcmp(d->name, p->name) == 0 || most_auto == 0)
+        return most;
+    return most > 0 ? soonest(most, most_auto) : most_auto;
+}
+
+/* Nobody uses P, and no mail about it is under way. */
+static bool
+is_empty(const struct pool *p)
+{
+    return p->n_sessions + p->n_waiters + p->n_idle + p->n_used + p->n_connecting + p->n_leaving == 0 &&
+           p->n_asking == 0 && atomic_load(&p->slot->incoming) == 0;
+}
+
+void
+pool_note_empty(struct pool *p)
+{
+    if (is_empty(p) && most_empty(p) > 0)
+        pool_wake_janitor(p->pools);
+}
+
+void
+pool_leave(struct pool *p)
+{
+    p->n_sessions--;
+    pool_note_empty(p);
+}
+
+/* When P may be forgotten, in how many microseconds; 0: now. */
+static int64_t
+until_forgotten(struct pool *p)
+{
+    int64_t now = pool_worker(p)->now_us, most = is_empty(p) ? most_empty(p) : 0;
+
+    if (most == 0) {
+        p->empty_us = 0;
+        return INT64_MAX;
+    }
+    if (p->empty_us == 0)
+        p->empty_us = now;
+    return now - p->empty_us >= most ? 0 : p->empty_us + most - now;
+}
+
 static int64_t
 tend(struct pool *p)
 {
@@ -121,9 +173,17 @@ pool_janitor(struct timer *t)
     struct pools *p = container_of(t, struct pools, janitor);
     int64_t delay = INT64_MAX;
 
-    for (struct pool *each = p->first, *next; each != NULL; each = next) {
-        next = each->next;
+    for (struct pool **at = &p->first; *at != NULL;) {
+        struct pool *each = *at;
+        int64_t left;
+
         delay = soonest(delay, tend(each));
+        left = until_forgotten(each);
+        delay = soonest(delay, left == 0 ? INT64_MAX : left);
+        if (left == 0)
+            pool_forget(at);
+        else
+            at = &each->next;
     }
     stream_flush(p->turn);
     if (delay < INT64_MAX)

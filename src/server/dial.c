@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: ISC */
 /* Reaching a server: name, address, TLS by sslmode as libpq does it (manual,
  * "SSL Support"). */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "conf/conf.h"
+#include "server/names.h"
 #include "server_private.h"
 
 /* Outlives its server when that is closed first. */
 struct lookup {
     struct resolve resolve;
+    struct names_cache *names;
     struct server *server; /* NULL: nobody waits any more */
 };
 
@@ -32,7 +35,7 @@ dial_next(struct server *s, struct fault *why)
 {
     struct server_login *l = s->login;
 
-    fault_set(why, "08001", "\"%s\" has no address", s->target->host);
+    fault_set(why, "08001", "\"%s\" has no address", l->host);
     while (l->next < l->n_found) {
         s->address = l->found[l->next++];
         if (stream_dial(&s->stream, s->stream.turn, &s->address, &server_stream_events, why)) {
@@ -43,6 +46,17 @@ dial_next(struct server *s, struct fault *why)
     return false;
 }
 
+/* R is the answer. False: WHY. */
+static bool
+use_addresses(struct server *s, const struct resolve *r, struct fault *why)
+{
+    s->login->n_found = r->n;
+    memcpy(s->login->found, r->found, sizeof(r->found));
+    if (r->n == 0)
+        return fault_set(why, "08001", "cannot resolve \"%.100s\": %s", r->host, r->message);
+    return dial_next(s, why);
+}
+
 static void
 on_looked_up(struct worker *w, struct mail *m)
 {
@@ -50,17 +64,15 @@ on_looked_up(struct worker *w, struct mail *m)
     struct server *s = l->server;
     struct fault why;
 
-    (void)w;
+    if (l->names != NULL) {
+        names_cache_count(l->names, -1);
+        if (!l->resolve.job.dropped)
+            names_cache_add(l->names, &l->resolve, w->now_us);
+    }
     if (s != NULL) {
         s->login->lookup = NULL;
-        s->login->n_found = l->resolve.n;
-        memcpy(s->login->found, l->resolve.found, sizeof(l->resolve.found));
-        if (l->resolve.n == 0) {
-            fault_set(&why, "08001", "cannot resolve \"%.100s\": %s", s->target->host, l->resolve.message);
+        if (!use_addresses(s, &l->resolve, &why))
             server_end(s, &why);
-        } else if (!dial_next(s, &why)) {
-            server_end(s, &why);
-        }
     }
     mem_free(l);
 }
@@ -68,22 +80,32 @@ on_looked_up(struct worker *w, struct mail *m)
 static bool
 look_up(struct server *s, struct fault *why)
 {
-    struct lookup *l;
+    const struct server_target *t = s->target;
+    struct lookup *l = mem_new(struct lookup);
+    bool ok = true, known;
 
-    if (strlen(s->target->host) >= sizeof(l->resolve.host))
-        return fault_set(why, "08001", "the host name is too long");
-    l = mem_new(struct lookup);
-    l->server = s;
-    l->resolve.job.from = s->stream.turn->worker;
-    l->resolve.job.done.deliver = on_looked_up;
-    l->resolve.port = s->target->port;
-    strcpy(l->resolve.host, s->target->host);
-    if (!resolve_start(s->target->helper, &l->resolve)) {
-        mem_free(l);
-        return fault_set(why, "08001", "too many name look-ups are waiting");
+    l->names = t->names;
+    l->resolve.port = t->port;
+    snprintf(l->resolve.host, sizeof(l->resolve.host), "%s", s->login->host);
+    known = l->names != NULL && names_cache_find(l->names, &l->resolve, s->stream.turn->worker->now_us);
+    if (strlen(s->login->host) >= sizeof(l->resolve.host)) {
+        ok = fault_set(why, "08001", "the host name is too long");
+    } else if (known) {
+        ok = use_addresses(s, &l->resolve, why);
+    } else {
+        l->server = s;
+        l->resolve.job.from = s->stream.turn->worker;
+        l->resolve.job.done.deliver = on_looked_up;
+        if (resolve_start(t->helper, &l->resolve)) {
+            if (l->names != NULL)
+                names_cache_count(l->names, 1);
+            s->login->lookup = l;
+            return true;
+        }
+        ok = fault_set(why, "08001", "too many name look-ups are waiting");
     }
-    s->login->lookup = l;
-    return true;
+    mem_free(l);
+    return ok;
 }
 
 static void
@@ -96,12 +118,36 @@ on_redial(struct timer *t)
         server_end(s, &why);
 }
 
+/* The host of a list whose turn it is. */
+static char *
+choose_host(const struct server_target *t)
+{
+    struct slice rest = slice_str(t->host), one = rest;
+    unsigned n = 1, at;
+
+    if (t->host_turn == NULL)
+        return mem_strdup(t->host);
+    for (const char *c = t->host; *c != '\0'; c++)
+        n += *c == ',';
+    at = *t->host_turn % n;
+    if (t->in_turn)
+        ++*t->host_turn;
+    for (unsigned i = 0; i <= at; i++) {
+        const uint8_t *comma = memchr(rest.data, ',', rest.len);
+
+        one = slice_head(rest, comma == NULL ? rest.len : (size_t)(comma - rest.data));
+        rest = slice_tail(rest, one.len + 1);
+    }
+    return slice_dup(slice_trim(one));
+}
+
 void
 dial_start(struct server *s)
 {
     const struct server_target *t = s->target;
     struct server_login *l = s->login;
-    bool is_path = t->host[0] == '/' || t->host[0] == '@';
+    char *host = l->host = choose_host(t);
+    bool is_path = host[0] == '/' || host[0] == '@';
     struct fault why;
     bool ok;
 
@@ -109,10 +155,10 @@ dial_start(struct server *s)
     l->want_tls = t->sslmode >= CONF_SSL_PREFER;
     timer_init(&l->redial, on_redial);
     if (is_path)
-        ok = net_address_unix(&l->found[0], t->host, t->port) ||
+        ok = net_address_unix(&l->found[0], host, t->port) ||
              fault_set(&why, "08001", "the path of the Unix socket is too long");
     else
-        ok = net_address_numeric(&l->found[0], t->host, t->port);
+        ok = net_address_numeric(&l->found[0], host, t->port);
     if (ok || is_path) {
         l->n_found = ok;
         ok = ok && dial_next(s, &why);
@@ -146,7 +192,7 @@ start_tls(struct server *s)
     struct fault why;
 
     s->login->tls_tried = true;
-    tls = tls_connect(t->tls, s->stream.fd, t->host, t->sslmode == CONF_SSL_VERIFY_FULL);
+    tls = tls_connect(t->tls, s->stream.fd, s->login->host, t->sslmode == CONF_SSL_VERIFY_FULL);
     if (tls == NULL) {
         fault_set(&why, "08006", "cannot start TLS");
         server_end(s, &why);
@@ -222,6 +268,7 @@ dial_done(struct server *s)
     login_abandon(s);
     timer_stop(s->stream.turn->worker, &l->redial);
     mem_free(l->replication);
+    mem_free(l->host);
     mem_wipe(l, sizeof(*l));
     mem_free(l);
     s->login = NULL;

@@ -13,6 +13,7 @@ struct server_login {
     struct server *server;
     struct timer redial; /* the next attempt */
     char *replication;
+    char *host;            /* the one of the target's that it goes to */
     struct lookup *lookup; /* a name look-up that is under way */
     struct derive *derive; /* PBKDF2 that is under way */
     struct net_address found[RESOLVE_MAX];

@@ -174,7 +174,7 @@ static void
 leave_pool(struct session *s)
 {
     if (s->pool != NULL)
-        s->pool->n_sessions--;
+        pool_leave(s->pool);
     if (s->entered)
         registry_client_leave(s->hall->registry, slice_str(s->database), slice_str(s->user));
     s->entered = false;

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: ISC
+"""PgBouncer's keys, each with what it does to a real PostgreSQL or a real client."""
+import ctypes
+import os
+import socket
+import stat
+import time
+
+import psycopg
+import pytest
+
+from harness import wire
+from harness.wait import stays_true, wait_until
+
+
+def config(weir, key):
+    return next(r["value"] for r in weir.console("SHOW CONFIG") if r["key"] == key)
+
+
+PIDFD_GETFD = 438
+
+
+def sockets_of(weir):
+    """pgweir's sockets, duplicated into this process."""
+    libc, pidfd = ctypes.CDLL(None), os.pidfd_open(weir.process.pid)
+    for fd in os.listdir(f"/proc/{weir.process.pid}/fd"):
+        copy = libc.syscall(PIDFD_GETFD, pidfd, int(fd), 0)
+        if copy >= 0 and stat.S_ISSOCK(os.fstat(copy).st_mode):
+            with socket.socket(fileno=copy) as s:
+                yield s
+        elif copy >= 0:
+            os.close(copy)
+    os.close(pidfd)
+
+
+def listener_option(weir, level, name):
+    return {s.getsockopt(level, name) for s in sockets_of(weir)
+            if s.family == socket.AF_INET and s.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)}.pop()
+
+
+def test_query_wait_notify_tells_who_waits(make_weir):
+    weir = make_weir(section="pgbouncer", pool_mode="transaction", default_pool_size=1, query_wait_notify=1)
+    first, second = weir.wire(), weir.wire()
+    first.query("BEGIN")
+    second.send(wire.query("SELECT 'then'"))
+    notice = second.receive(5)
+    assert (notice.kind, notice.fields()["M"]) \
+        == ("N", "No server connection available in postgres backend, client being queued")
+    with pytest.raises(TimeoutError):
+        second.receive(1.3)
+    first.query("COMMIT")
+    assert second.finish() == [["then"]]
+
+
+def test_query_wait_timeout_counts_from_the_beginning(make_weir):
+    weir = make_weir(section="pgbouncer", pool_mode="transaction", default_pool_size=1, query_wait_notify=1, query_wait_timeout=2)
+    first, second = weir.wire(), weir.wire()
+    first.query("BEGIN")
+    start = time.monotonic()
+    second.send(wire.query("SELECT 1"))
+    assert [m.kind for m in second.expect_closed(5)] == ["N", "E"]
+    assert 1.5 < time.monotonic() - start < 4
+
+
+def test_login_notify_message_greets_everybody(make_weir):
+    weir = make_weir(login_notify_message="maintenance at noon")
+    assert [n["M"] for n in weir.wire().notices] == ["maintenance at noon"]
+    weir.console("SET login_notify_message = ''")
+    assert weir.wire().notices == []
+
+
+def test_disable_pqexec_refuses_simple_queries(make_weir):
+    weir = make_weir(section="pgbouncer", disable_pqexec=1)
+    w = weir.wire()
+    assert w.extended("SELECT 1") == [["1"]]
+    w.send(wire.query("SELECT 1"))
+    error, = [m.fields() for m in w.expect_closed() if m.kind == "E"]
+    assert (error["V"], error["C"], error["M"]) == ("FATAL", "08P01", "PQexec disallowed")
+
+
+@pytest.mark.parametrize("how", ["RECONNECT", "RELOAD"])
+def test_server_fast_close_ends_sessions_whose_server_is_to_be_replaced(make_weir, how):
+    weir = make_weir(section="pgbouncer", pool_mode="session", server_fast_close=1)
+    idle, busy = weir.wire(), weir.wire()
+    idle.query("SELECT 1")
+    busy.query("BEGIN")
+    if how == "RELOAD":
+        weir.databases["app"]["application_name"] = "changed"
+        weir.write()
+    weir.console(how)
+    error, = [m.fields() for m in idle.expect_closed() if m.kind == "E"]
+    assert (error["C"], error["M"]) == ("08P01", "database configuration changed")
+    assert busy.value("SELECT 'until its end'") == "until its end"
+    busy.send(wire.query("COMMIT"))
+    assert "C" in [m.kind for m in busy.expect_closed()]
+
+
+def test_without_server_fast_close_sessions_go_on(make_weir):
+    weir = make_weir(section="pgbouncer", pool_mode="session")
+    w = weir.wire()
+    pid = w.value("SELECT pg_backend_pid()")
+    weir.console("RECONNECT")
+    stays_true(lambda: w.value("SELECT pg_backend_pid()") == pid, 0.5)
+
+
+def test_so_reuseport_lets_two_processes_share_a_port(make_weir):
+    one = make_weir(so_reuseport=1)
+    two = make_weir(so_reuseport=1, listen_port=one.port, start=False)
+    two.port = one.port
+    two.start()
+    assert two.alive() and one.alive()
+    three = make_weir(listen_port=one.port, start=False)
+    three.wanted_status = (1,)
+    three.start(wait=False)
+    assert three.wait() == 1
+
+
+def test_tcp_defer_accept_and_socket_buffer_reach_the_kernel(make_weir):
+    weir = make_weir(section="pgbouncer", tcp_socket_buffer=50000)
+    wait_until(lambda: listener_option(weir, socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT) >= 45)
+    assert listener_option(weir, socket.SOL_SOCKET, socket.SO_RCVBUF) == 100000, "the kernel doubles it"
+    weir.console("SET tcp_defer_accept = 0")
+    wait_until(lambda: listener_option(weir, socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT) == 0)
+
+
+def test_keepalive_options_reach_the_kernel(make_weir):
+    weir = make_weir(tcp_keepidle=71, tcp_keepintvl=17, tcp_keepcnt=7, tcp_user_timeout=12345)
+    wait_until(lambda: [listener_option(weir, socket.IPPROTO_TCP, n) for n in
+                        (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT, socket.TCP_USER_TIMEOUT)]
+               == [71, 17, 7, 12345])
+    assert listener_option(weir, socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+
+
+def test_names_of_servers_are_looked_up_once_in_dns_max_ttl(make_weir, cluster):
+    weir = make_weir(databases={"app": {"host": "localhost"}, "lost": {"host": "no-such-host.invalid"}}, dns_max_ttl=100,
+                     dns_nxdomain_ttl=50)
+    weir.wire().query("SELECT 1")
+    with pytest.raises(wire.ServerError):
+        weir.wire(database="lost")
+    rows = {r["hostname"]: r for r in weir.console("SHOW DNS_HOSTS")}
+    assert f":{cluster.port}" in rows["localhost"]["addrs"] and 90 < int(rows["localhost"]["ttl"]) <= 100
+    assert rows["no-such-host.invalid"]["addrs"] == "" and int(rows["no-such-host.invalid"]["ttl"]) <= 50
+    assert {r["list"]: r["items"] for r in weir.console("SHOW LISTS")}["dns_names"] == "2"
+
+
+def test_pool_idle_timeout_forgets_pools(make_weir):
+    weir = make_weir(section="pgbouncer", pool_idle_timeout=1, server_idle_timeout=1, pool_mode="transaction")
+    w = weir.wire()
+    w.query("SELECT 1")
+    assert weir.pool() is not None
+    stays_true(lambda: weir.pool() is not None, 2.5)
+    w.close()
+    wait_until(lambda: weir.pool() is None, 15)
+    assert "cleaning up idle pool" in weir.log()
+    assert weir.wire().value("SELECT 'made anew'") == "made anew"
+
+
+def test_autodb_idle_timeout_forgets_databases_of_the_star(make_weir):
+    weir = make_weir(section="pgbouncer", autodb_idle_timeout=1, server_idle_timeout=1, databases={"*": {}, "app2": {}})
+    for name in ("app", "app2"):
+        weir.wire(database=name).query("SELECT 1")
+    for w in list(weir._open):
+        w.close()
+    wait_until(lambda: weir.pool("app") is None, 15)
+    assert weir.pool("app2") is not None
+    wait_until(lambda: "app" not in [r["name"] for r in weir.console("SHOW DATABASES")])
+
+
+def test_hosts_of_a_list_are_used_in_turn(make_weir, cluster):
+    weir = make_weir(section="pgbouncer", databases={"app": {"host": "127.0.0.1,127.0.0.2"},
+                                                     "first": {"host": "127.0.0.1,127.0.0.2", "dbname": "app",
+                                                               "load_balance_hosts": "disable"}}, workers=1, default_pool_size=4)
+    addresses = {}
+    for name in ("app", "first"):
+        held = [weir.wire(database=name) for _ in range(4)]
+        for w in held:
+            w.query("BEGIN")
+        addresses[name] = sorted(r["addr"] for r in weir.console("SHOW SERVERS") if r["database"] == name)
+    assert addresses == {"app": ["127.0.0.1"] * 2 + ["127.0.0.2"] * 2, "first": ["127.0.0.1"] * 4}
+    rows = {r["name"]: r["load_balance_hosts"] for r in weir.console("SHOW DATABASES")}
+    assert (rows["app"], rows["first"], rows["pgbouncer"]) == ("round-robin", "disable", None)
+    assert weir.console("SHOW NODES", database="pgweir") == [], "nothing is watched unasked"
+
+
+def test_a_dead_host_of_a_list_is_passed_over(make_weir):
+    weir = make_weir(section="pgbouncer", server_login_retry=1,
+                     databases={"app": {"host": "127.0.0.99,127.0.0.1", "load_balance_hosts": "disable"}})
+    assert weir.wire().value("SELECT 1") == "1"
+
+
+def test_a_boot_only_key_in_a_reloaded_file_does_nothing(make_weir):
+    weir = make_weir(listen_backlog=99)
+    weir.reload(listen_backlog=11, workers=1, listen_port=1)
+    assert (config(weir, "listen_backlog"), config(weir, "workers"), config(weir, "listen_port")) == ("99", "2", str(weir.port))
+    weir.general["listen_port"] = weir.port
+
+
+def test_curves_of_the_key_exchange(make_weir, certs):
+    weir = make_weir(client_tls_sslmode="require", client_tls_key_file=certs.server_key, client_tls_cert_file=certs.server_cert,
+                     client_tls_ecdhcurve="secp384r1", client_tls_dheparams="none")
+    c = psycopg.connect(weir.dsn(sslmode="require"))
+    assert c.pgconn.ssl_in_use
+    c.close()
+    bad = make_weir(client_tls_sslmode="require", client_tls_key_file=certs.server_key, client_tls_cert_file=certs.server_cert,
+                    client_tls_ecdhcurve="no_such_curve", start=False)
+    bad.wanted_status = (2,)
+    bad.start(wait=False)
+    assert bad.wait() == 2 and "no_such_curve" in bad.log()
