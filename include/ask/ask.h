@@ -9,7 +9,9 @@
 
 struct ask;
 struct ask_target {
-    const char *host; /* numeric address or folder; libpq resolves names, and that blocks */
+    const char *host;    /* what a certificate must name; a folder */
+    const char *address; /* where HOST is, as a numeric address; NULL: it is one, or a folder (libpq would look
+                            a name up, and that blocks) */
     const char *database, *user, *password;
     uint16_t port;
     const char *sslmode, *ca_file; /* libpq's words */

@@ -34,7 +34,7 @@ catalog_on_loaded(void *owner, struct catalog *c, const struct fault *why); /* C
                                                                                NULL with WHY, or when the
                                                                                marks say that it is as before */
 struct catalog_target {
-    const char *host, *database, *user, *password, *sslmode, *ca_file;
+    const char *host, *address, *database, *user, *password, *sslmode, *ca_file;
     uint16_t port;
 };
 /* By what a catalog was recognized when it was last read; all zero: it was not. Good for one server only. */

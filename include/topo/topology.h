@@ -30,6 +30,7 @@ const char *node_state_name(enum node_state s);
 struct node {
     char name[NODE_NAME];
     char *host;
+    char *address; /* of a host that is a name: where the last look-up found it; else NULL */
     uint16_t port;
     unsigned weight;
     char *zone; /* "" for none */

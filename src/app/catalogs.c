@@ -132,6 +132,7 @@ load(struct catalog_job *j)
     wanted.effort = effort_of(j, reign);
     wanted.target = (struct catalog_target){
         .host = n->host,
+        .address = n->address,
         .port = n->port,
         .database = d->dbname[0] != '\0' ? d->dbname : j->database,
         .user = user,

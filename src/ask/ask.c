@@ -13,6 +13,8 @@
 #include "base/mem.h"
 #include "base/text.h"
 
+#define NOWHERE "/dev/null/none"
+
 enum ask_state { ASK_OFF, ASK_DIALS, ASK_READY, ASK_ASKED };
 
 struct question {
@@ -26,7 +28,7 @@ struct question {
 struct ask {
     struct grave grave;
     struct worker *worker;
-    char *host, *database, *user, *password, *sslmode, *ca_file, *options, *port;
+    char *host, *address, *database, *user, *password, *sslmode, *ca_file, *options, *port;
     PGconn *conn; /* NULL when ASK_OFF */
     enum ask_state state;
     bool closing;
@@ -369,15 +371,18 @@ on_notice(void *arg, const PGresult *r)
     (void)r;
 }
 
-/* passfile names nothing, so that no secret comes from elsewhere than our configuration. */
+/* Files that libpq would look for in somebody's home, and who knows whose, name nothing: no secret and no trust
+ * comes from elsewhere than our configuration. */
 static void
 dial(struct ask *a)
 {
-    static const char *const keywords[] = { "host",     "port",       "dbname",      "user",
-                                            "password", "sslmode",    "options",     "application_name",
-                                            "passfile", "gssencmode", "sslrootcert", NULL };
-    const char *values[] = { a->host,    a->port,  a->database,      a->user,   a->password, a->sslmode,
-                             a->options, "pgweir", "/dev/null/none", "disable", a->ca_file,  NULL };
+    static const char *const keywords[] = {
+        "host",    "hostaddr",         "port",       "dbname",      "user",     "password", "sslmode",
+        "options", "application_name", "gssencmode", "sslrootcert", "passfile", "sslcert",  NULL
+    };
+    const char *ca_file = a->ca_file == NULL ? NOWHERE : a->ca_file;
+    const char *values[] = { a->host,    a->address, a->port,   a->database, a->user, a->password, a->sslmode,
+                             a->options, "pgweir",   "disable", ca_file,     NOWHERE, NOWHERE,     NULL };
 
     a->state = ASK_DIALS;
     a->conn = PQconnectStartParams(keywords, values, 0);
@@ -426,6 +431,7 @@ ask_new(struct worker *w, const struct ask_target *target)
 
     a->worker = w;
     a->host = mem_strdup(target->host);
+    a->address = mem_strdup(target->address);
     a->port = mem_printf("%u", (unsigned)target->port);
     a->database = mem_strdup(target->database);
     a->user = mem_strdup(target->user);
@@ -447,6 +453,7 @@ dig(struct grave *g)
     if (a->password != NULL)
         mem_wipe(a->password, strlen(a->password));
     mem_free(a->host);
+    mem_free(a->address);
     mem_free(a->port);
     mem_free(a->database);
     mem_free(a->user);

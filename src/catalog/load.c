@@ -173,6 +173,7 @@ catalog_load(struct worker *control, const struct catalog_wanted *wanted, catalo
     const struct catalog_target *target = &wanted->target;
     struct catalog_loader *l = mem_new(struct catalog_loader);
     struct ask_target to = { .host = target->host,
+                             .address = target->address,
                              .database = target->database,
                              .user = target->user,
                              .password = target->password,

@@ -114,7 +114,8 @@ check_target(const struct watch_node *n, struct ask_target *target, char **passw
     const char *user = c->monitor_user[0] != '\0' ? c->monitor_user : g->auth_user;
 
     *password = find_password(w, c, user);
-    *target = (struct ask_target){ .host = n->address,
+    *target = (struct ask_target){ .host = n->named ? n->conf->host : n->address,
+                                   .address = n->named ? n->address : NULL,
                                    .port = (uint16_t)n->conf->port,
                                    .database = c->monitor_dbname,
                                    .user = user,

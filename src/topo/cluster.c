@@ -73,6 +73,7 @@ show_node(const struct watch_cluster *c, unsigned i, struct node *out)
     bool is_replica = n->probe.role == NODE_REPLICA;
 
     *out = (struct node){ .host = mem_strdup(n->conf->host),
+                          .address = n->named ? mem_strdup(n->address) : NULL,
                           .port = (uint16_t)n->conf->port,
                           .weight = (unsigned)n->conf->weight,
                           .zone = mem_strdup(n->conf->zone),

@@ -37,6 +37,7 @@ cluster_done(struct cluster *c)
 {
     for (unsigned i = 0; i < c->n_nodes; i++) {
         mem_free(c->nodes[i].host);
+        mem_free(c->nodes[i].address);
         mem_free(c->nodes[i].zone);
     }
     mem_free(c->nodes);

@@ -211,3 +211,17 @@ def test_a_server_of_another_system_is_no_member(trio, trio_weir, new_cluster):
     assert weir.console("SHOW CLUSTERS")[0]["primary"] == "pg1"
     assert state_of(weir, "pg1")["state"] == "up"
     assert nodes_read(weir) <= {"pg2", "pg3"}
+
+
+def test_checks_hold_the_certificate_against_the_name_in_the_configuration(new_trio, trio_weir, certs):
+    """Not against the address that it was found at; the catalog's reader does the same."""
+    trio, named = new_trio(), certs.leaf("named", "localhost", "DNS:localhost")
+    for node in trio.nodes:
+        node.set(ssl_cert_file=named[0], ssl_key_file=named[1])
+    options = {"server_tls_sslmode": "verify-full", "server_tls_ca_file": certs.ca}
+    weir = trio_weir(trio, nodes={n.name: {"host": "localhost"} for n in trio.nodes}, **options)
+    w = weir.wire()
+    wait_until(lambda: w.value("SELECT twice(2)") == "4" and w.value("SHOW pgweir.last_node") != "pg1")
+    wrong = trio_weir(trio, wait=False, **options)
+    wait_until(lambda: "certificate" in (state_of(wrong, "pg1")["reason"] or ""))
+    assert state_of(wrong, "pg1")["state"] == "down"

@@ -19,6 +19,11 @@ class Certs:
         self.other_cert, self.other_key = self._leaf("other", "other.example", "DNS:other.example", self.ca, ca_key)
         self.client_cert, self.client_key = self._leaf("client", "app", None, self.ca, ca_key)
         self.stranger_cert, self.stranger_key = self._leaf("lost", "app", None, self.stranger_ca, stranger_key)
+        self._ca_key = ca_key
+
+    def leaf(self, name, common_name, alternatives):
+        """(certificate, key) of one more, signed by ca."""
+        return self._leaf(name, common_name, alternatives, self.ca, self._ca_key)
 
     def _path(self, name):
         return os.path.join(self.folder, name)
