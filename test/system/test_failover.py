@@ -10,6 +10,7 @@ import pytest
 
 from harness import wire
 from harness.crowd import Crowd, Readers, last_words, running
+from harness.figures import Writers
 from harness.replicas import WHERE, node_of, state_of, wait_nodes_up, wait_state
 from harness.wait import Worker, stays_true, wait_until
 
@@ -371,66 +372,6 @@ def test_a_login_while_all_nodes_are_down_is_57P03(trio, trio_weir):
 
 
 # --- exactly once
-
-class Writers:
-    """Threads that insert ids which are used once. Every id ends in one of three sets."""
-
-    def __init__(self, connect, count=4):
-        self.acknowledged, self.rolled_back, self.unknown, self.strange = set(), set(), set(), []
-        self._connect, self._over = connect, threading.Event()
-        self._workers = [Worker(self._write, i) for i in range(count)]
-
-    def _write(self, number):
-        w, id = self._connect(), number * 10_000_000
-        while not self._over.is_set():
-            id += 1
-            try:
-                self._insert(w, id)
-                self.acknowledged.add(id)
-            except wire.ServerError as e:
-                self._judge(id, e)
-                w = self._again(w, e)
-            time.sleep(0.002)
-
-    def _insert(self, w, id):
-        if id % 3 == 0:
-            w.query(f"INSERT INTO once VALUES ({id})")
-        elif id % 3 == 1:
-            w.extended("INSERT INTO once VALUES ($1)", [id])
-        else:
-            w.query("BEGIN")
-            w.query(f"INSERT INTO once VALUES ({id})")
-            w.query("COMMIT")
-
-    def _judge(self, id, e):
-        if e.sqlstate in ("40001", "57P03"):
-            self.rolled_back.add(id)
-        else:
-            self.unknown.add(id)
-            if e.sqlstate != "08007":
-                self.strange.append(e)
-
-    def _again(self, w, e):
-        if e.level == "FATAL":
-            w.close()
-            return self._connect()
-        if w.status != "I":
-            w.query("ROLLBACK")
-        return w
-
-    def stop(self):
-        self._over.set()
-        for w in self._workers:
-            w.result(60)
-
-    def check(self, stored):
-        """STORED: all ids in the table, as often as they are there."""
-        assert self.strange == []
-        assert len(stored) == len(set(stored)), "an id is there twice"
-        assert self.acknowledged - set(stored) == set(), "an acknowledged write is lost"
-        assert self.rolled_back & set(stored) == set(), "a write that was called rolled back is there"
-        assert set(stored) <= self.acknowledged | self.unknown
-
 
 @pytest.mark.deadline(60 + 10 * KILLS)
 def test_every_acknowledged_write_is_there_exactly_once(new_trio, trio_weir):
