@@ -34,6 +34,8 @@ void secrets_drop(struct secrets *s); /* NULL is fine; the last drop wipes and f
  * The slice lives as long as S. */
 struct slice secrets_find(const struct secrets *s, struct slice user);
 size_t secrets_count(const struct secrets *s);
+/* Of memory. */
+size_t secrets_bytes(const struct secrets *s);
 /* Name number I (0 <= I < count), in file order (of the first line for each name). */
 struct slice secrets_name(const struct secrets *s, size_t i);
 enum secret_kind secret_kind(struct slice secret);

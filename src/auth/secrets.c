@@ -85,6 +85,12 @@ secrets_count(const struct secrets *s)
     return s->n;
 }
 
+size_t
+secrets_bytes(const struct secrets *s)
+{
+    return sizeof(*s) + s->strings_cap + 1 + s->cap * sizeof(*s->entries) + s->n_slots * sizeof(*s->slots);
+}
+
 struct slice
 secrets_name(const struct secrets *s, size_t i)
 {

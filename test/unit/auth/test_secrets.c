@@ -217,6 +217,7 @@ ten_thousand_users_are_quick_and_all_there(void **state)
     assert_true(clock() - start < CLOCKS_PER_SEC / 2); /* 50 ms are promised without sanitizers */
     assert_non_null(s);
     assert_int_equal(secrets_count(s), 10000);
+    assert_in_range(secrets_bytes(s), text.len, text.len + 10000 * 100);
     for (int i = 0; i < 10000; i++) {
         snprintf(name, sizeof(name), "user%d", i);
         assert_true(slice_is(secrets_name(s, (size_t)i), name));

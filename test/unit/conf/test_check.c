@@ -88,8 +88,10 @@ static void
 auth_dbname_is_a_line_of_databases_and_not_the_console(void **state)
 {
     (void)state;
-    refused("[pgweir]\nauth_dbname = pgbouncer\n", "t.ini:2: auth_dbname cannot be the console, \"pgbouncer\"");
-    refused("[databases]\na = auth_dbname=pgweir\n", "t.ini:2: auth_dbname cannot be the console, \"pgweir\"");
+    refused("[pgweir]\nauth_dbname = pgbouncer\n",
+            "t.ini:2: cannot use the reserved \"pgbouncer\" database as an auth_dbname");
+    refused("[databases]\na = auth_dbname=pgweir\n",
+            "t.ini:2: cannot use the reserved \"pgweir\" database as an auth_dbname");
     refused("[pgweir]\nauth_dbname = x\n", "t.ini:2: auth_dbname \"x\" is not in [databases]");
     accepted("[pgweir]\nauth_dbname = x\n[databases]\n* =\n");
     accepted("[pgbouncer]\nauth_dbname = x\n");
