@@ -10,6 +10,8 @@ enum wire_severity { WIRE_ERROR, WIRE_FATAL, WIRE_WARNING, WIRE_NOTICE };
 
 /* Append WHY as ErrorResponse (ERROR, FATAL) or NoticeResponse (WARNING, NOTICE). */
 void wire_put_fault(struct text *t, enum wire_severity severity, const struct fault *why);
+/* Append a NOTICE of any length. */
+void wire_put_notice(struct text *t, const char *message);
 
 /* Fields of an error or notice body that pgweir looks at; views into BODY, empty when absent. */
 struct wire_error {

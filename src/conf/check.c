@@ -105,7 +105,8 @@ auth_dbname_is_fine(const struct checking *k, const char *auth_dbname)
     if (!is_set(auth_dbname))
         return true;
     if (is_console(auth_dbname))
-        return fault_set(k->why, "F0000", "cannot use the reserved \"%s\" database as an auth_dbname", auth_dbname);
+        return fault_set(k->why, "F0000", "cannot use the reserved \"%s\" database as an auth_dbname",
+                         auth_dbname);
     if (c->general.compat == CONF_COMPAT_PGBOUNCER || conf_find_database(c, slice_str(auth_dbname)) != NULL)
         return true;
     return fault_set(k->why, "F0000", "auth_dbname \"%s\" is not in [databases]", auth_dbname);

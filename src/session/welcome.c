@@ -55,18 +55,6 @@ put_reports(struct text *t, const struct params *reports)
 }
 
 static void
-put_notice(const struct session *s, struct text *t)
-{
-    const char *message = s->hall->setup.conf->general.login_notify_message;
-    struct fault notice;
-
-    if (message[0] == '\0')
-        return;
-    fault_set(&notice, "00000", "%s", message);
-    wire_put_fault(t, WIRE_NOTICE, &notice);
-}
-
-static void
 log_login(const struct session *s)
 {
     char tls[64] = "no";
@@ -82,6 +70,7 @@ log_login(const struct session *s)
 static void
 finish(struct session *s, struct params *reports, struct slice messages, enum session_state next)
 {
+    const char *notice = s->hall->setup.conf->general.login_notify_message;
     struct text *t;
 
     params_drop(s->told);
@@ -91,7 +80,8 @@ finish(struct session *s, struct params *reports, struct slice messages, enum se
     wire_put_auth(t, 0, SLICE(""));
     text_add(t, messages);
     cancel_put_key(s, t);
-    put_notice(s, t);
+    if (notice[0] != '\0')
+        wire_put_notice(t, notice);
     wire_put_ready(t, 'I');
     session_send(s, t);
     s->pool->database->stats.logins++;

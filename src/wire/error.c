@@ -31,6 +31,19 @@ wire_put_fault(struct text *t, enum wire_severity severity, const struct fault *
     wire_end(t, start, type);
 }
 
+void
+wire_put_notice(struct text *t, const char *message)
+{
+    size_t start = wire_begin(t, 'N');
+
+    put_field(t, 'S', "NOTICE");
+    put_field(t, 'V', "NOTICE");
+    put_field(t, 'C', "00000");
+    put_field(t, 'M', message);
+    wire_put_u8(t, 0);
+    wire_end(t, start, 'N');
+}
+
 static struct slice *
 field_of(struct wire_error *e, uint8_t code)
 {
