@@ -87,6 +87,9 @@ bool registry_client_enter(struct registry *r, struct slice database, struct sli
 void registry_client_leave(struct registry *r, struct slice database, struct slice user);
 unsigned registry_clients(struct registry *r);
 
+/* True for each database the first time. */
+bool registry_is_news(struct registry *r, struct slice database);
+
 /* Counts of a name: servers and clients. KIND 'd' database, 'u' user. */
 void registry_counts(struct registry *r, char kind, struct slice name, unsigned *servers, unsigned *clients);
 

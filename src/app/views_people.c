@@ -127,6 +127,16 @@ name_of(char out[NAME_LEN], char kind, uint64_t id)
     snprintf(out, NAME_LEN, "%c%" PRIu64, kind, id);
 }
 
+/* What stands for a pointer: as in the log. */
+static void
+pointer_of(char out[NAME_LEN], const struct conf *conf, char kind, uint64_t id)
+{
+    if (conf->general.compat == CONF_COMPAT_PGBOUNCER)
+        snprintf(out, NAME_LEN, "0x%" PRIx64, id);
+    else
+        name_of(out, kind, id);
+}
+
 static uint32_t
 peer_pid(const struct session *s)
 {
@@ -170,9 +180,9 @@ describe_client(struct person *p, const struct session *s)
                           .n_prepared = session_n_prepared(s),
                           .id = s->id,
                           .pinned = session_pin_name(s) };
-    name_of(p->name, 'c', s->id);
+    pointer_of(p->name, s->hall->setup.conf, 'c', s->id);
     if (s->server != NULL)
-        name_of(p->link, 's', s->server->id);
+        pointer_of(p->link, s->hall->setup.conf, 's', s->server->id);
 }
 
 void
@@ -244,9 +254,9 @@ describe_server(struct person *p, const struct server *s, const struct pool *poo
                           .n_prepared = prepared_count(s->prepared),
                           .id = s->id,
                           .pinned = client == NULL ? "none" : session_pin_name(client) };
-    name_of(p->name, 's', s->id);
+    pointer_of(p->name, pool->pools->conf, 's', s->id);
     if (client != NULL)
-        name_of(p->link, 'c', client->id);
+        pointer_of(p->link, pool->pools->conf, 'c', client->id);
 }
 
 static void

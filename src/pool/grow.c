@@ -82,6 +82,8 @@ open_one(struct pool *p)
         room = pool_reserve(p->shared, &limits);
     if (room > POOL_FULL)
         pool_ask_to_evict(p, room);
+    if (room == POOL_ROOM && limits.pool > p->conf.limits.pool && pool_count(p->shared) > p->conf.limits.pool)
+        story_reserve(p);
     if (room == POOL_ROOM)
         open_server(p, slice_of(NULL, 0));
     return room == POOL_ROOM;
@@ -172,6 +174,5 @@ pool_connect_failed(struct pool *p, const struct fault *why)
     pause -= pause > 3 ? (int64_t)(random_u64() % (uint64_t)(pause / 3)) : 0;
     atomic_store(&p->shared->retry_at_us, pool_worker(p)->now_us + pause);
     pool_set_fault(p->shared, why);
-    log_warning("cannot connect to server %s:%u database=%s user=%s: %s sqlstate=%s", p->target.host,
-                p->target.port, p->name, p->user, why->message, why->sqlstate);
+    story_failed(p, why);
 }

@@ -3,9 +3,7 @@
 #include "pool/pool.h"
 
 #include <assert.h>
-#include <inttypes.h>
 
-#include "base/log.h"
 #include "base/mem.h"
 #include "pool_private.h"
 
@@ -326,10 +324,9 @@ on_ready(struct server *s)
     if (was_connecting) {
         atomic_store(&p->shared->failures, 0);
         atomic_store(&p->shared->retry_at_us, 0);
-        if (s->logged == 0 && p->pools->conf->general.log_connections)
-            log_info("server=s%" PRIu64 " new connection to server %s:%u database=%s user=%s", s->id,
-                     s->target->host, s->target->port, p->name, p->user);
-        s->logged = 1;
+        if (!s->logged)
+            story_connected(p, s);
+        s->logged = true;
     }
     pool_detach(p, s);
     if (must_go(p, s, &why)) {
@@ -413,9 +410,7 @@ on_gone(struct server *s, const struct fault *why)
     pool_detach(p, s);
     pool_publish(p);
     pool_attach(p, s, &p->leaving);
-    if (p->pools->conf->general.log_disconnections)
-        log_info("server=s%" PRIu64 " closing because: %s (age=%" PRId64 "s) database=%s user=%s", s->id,
-                 why->message, (pool_worker(p)->now_us - s->connected_us) / 1000000, p->name, p->user);
+    story_closed(p, s, why, was_connecting);
     if (was_connecting) {
         if (p->node != NULL && p->pools->on_suspect != NULL)
             p->pools->on_suspect(p);

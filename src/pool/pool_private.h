@@ -45,6 +45,13 @@ void pool_window(struct timer *t);
 void pool_wake_janitor(struct pools *p);
 bool pool_is_too_old(const struct pool *p, const struct server *s);
 
+/* story.c: lines of the log. */
+#define STORY_WHO 340
+void story_connected(const struct pool *p, const struct server *s);
+void story_closed(const struct pool *p, const struct server *s, const struct fault *why, bool connecting);
+void story_failed(const struct pool *p, const struct fault *why);
+void story_reserve(const struct pool *p);
+
 /* pools.c */
 void pool_configure(struct pool *p, const struct conf_database *d, struct credential *c);
 void pool_free(struct pool *p);

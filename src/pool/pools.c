@@ -321,6 +321,9 @@ pools_find(struct pools *p, const struct pool_wanted *want)
     if (pool != NULL && has_credential(pool, want->database, want->credential))
         return pool;
     if (pool == NULL) {
+        if (strcmp(want->database->name, "*") == 0 && registry_is_news(p->registry, want->name))
+            log_info("registered new auto-database: db=%.*s", (int)want->name.len,
+                     (const char *)want->name.data);
         pool = pool_new(p, want->name, login, want->node);
         pool->forced_user = forced;
     }

@@ -15,6 +15,7 @@
 struct pool_name {
     char *key; /* kind, name */
     unsigned servers, clients, flags, epoch;
+    bool told;                             /* registry_is_news() */
     bool refused;                          /* somebody wants a server and the limit said no */
     _Atomic(struct pool_shared *) poorest; /* of those refused: the pool with the fewest servers; NULL: none */
     _Atomic int64_t poor_since_us;
@@ -233,6 +234,20 @@ registry_flags(struct registry *r, struct slice database)
         flags |= name_locked(r, 'd', database)->flags;
     pthread_mutex_unlock(&r->shared.lock);
     return flags;
+}
+
+bool
+registry_is_news(struct registry *r, struct slice database)
+{
+    struct pool_name *n;
+    bool news;
+
+    pthread_mutex_lock(&r->shared.lock);
+    n = name_locked(r, 'd', database);
+    news = !n->told;
+    n->told = true;
+    pthread_mutex_unlock(&r->shared.lock);
+    return news;
 }
 
 unsigned

@@ -72,7 +72,7 @@ on_end(struct stream *stream, const struct fault *why)
 static void
 on_deadline(struct timer *t)
 {
-    log_warning("a cancel request was not answered in time");
+    log_warning("cancel request closing because: cancel_wait_timeout");
     finish(container_of(t, struct cancel, deadline));
 }
 

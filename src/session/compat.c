@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* With compat = pgbouncer clients and logs get the texts that PgBouncer's users match. Keeps nothing; leaves
  * the texts to compat_errors.def. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -72,4 +73,30 @@ compat_fault(const struct session *s, const struct fault *why, struct fault *the
             return theirs;
         }
     return why;
+}
+
+const char *
+compat_who(const struct session *s, char out[COMPAT_WHO])
+{
+    const struct conf_general *g = &s->hall->setup.conf->general;
+    struct net_address peer;
+    char host[NET_ADDRESS_TEXT];
+
+    if (g->compat != CONF_COMPAT_PGBOUNCER) {
+        snprintf(out, COMPAT_WHO, "client=c%" PRIu64, s->id);
+        return out;
+    }
+    net_address_peer(&peer, s->client.fd);
+    net_address_host(&peer, host);
+    snprintf(out, COMPAT_WHO, "C-0x%" PRIx64 ": %.63s/%.127s@%.100s:%u", s->id,
+             s->database != NULL ? s->database : "(nodb)", s->user != NULL ? s->user : "(nouser)", host,
+             s->is_unix ? (unsigned)g->listen_port : net_address_port(&peer));
+    return out;
+}
+
+bool
+compat_ends_client(const struct session *s, const struct fault *why)
+{
+    return s->hall->setup.conf->general.compat == CONF_COMPAT_PGBOUNCER &&
+           strcmp(why->message, "transaction blocks not allowed in statement pooling mode") == 0;
 }

@@ -95,13 +95,14 @@ void
 session_say(struct session *s, enum wire_severity severity, const struct fault *why)
 {
     struct text *t = session_scratch(s);
+    char who[COMPAT_WHO];
     struct fault theirs;
 
     why = compat_fault(s, why, &theirs);
     wire_put_fault(t, severity, why);
     session_send(s, t);
     if (severity <= WIRE_FATAL && s->hall->setup.conf->general.log_pooler_errors)
-        log_info("client=c%" PRIu64 " pooler error: %s sqlstate=%s", s->id, why->message, why->sqlstate);
+        log_info("%s pooler error: %s sqlstate=%s", compat_who(s, who), why->message, why->sqlstate);
 }
 
 bool
@@ -163,11 +164,19 @@ dig(struct grave *g)
 static void
 log_end(const struct session *s, const struct fault *why, bool was_in)
 {
-    if (!s->hall->setup.conf->general.log_disconnections || s->moving || (!was_in && why == NULL))
+    const struct conf_general *g = &s->hall->setup.conf->general;
+    const char *reason = why == NULL ? "client close request" : why->message;
+    int64_t age = (clock_wall_us() - s->connected_us) / CLOCK_S;
+    char who[COMPAT_WHO];
+
+    if (!g->log_disconnections || (!was_in && why == NULL))
         return;
-    log_info("client=c%" PRIu64 " closing because: %s (age=%" PRId64 "s) database=%s user=%s", s->id,
-             why == NULL ? "client close request" : why->message, (clock_wall_us() - s->connected_us) / CLOCK_S,
-             s->database == NULL ? "" : s->database, s->user == NULL ? "" : s->user);
+    compat_who(s, who);
+    if (g->compat == CONF_COMPAT_PGBOUNCER)
+        log_info("%s closing because: %s (age=%" PRId64 "s)", who, reason, age);
+    else
+        log_info("%s closing because: %s (age=%" PRId64 "s) database=%s user=%s", who, reason, age,
+                 s->database == NULL ? "" : s->database, s->user == NULL ? "" : s->user);
 }
 
 static void

@@ -290,6 +290,11 @@ struct session *session_new(struct hall *h, int fd, bool is_unix);
 void session_move_to(struct session *s, enum session_state next);
 void session_say(struct session *s, enum wire_severity severity, const struct fault *why);
 /* compat.c: WHY, or with compat = pgbouncer THEIRS with PgBouncer's SQLSTATE and text of it. */
+/* PgBouncer closes a client that is refused with WHY. */
+bool compat_ends_client(const struct session *s, const struct fault *why);
+/* Who a line of the log is about: client=cID, or as PgBouncer says it. */
+#define COMPAT_WHO 340
+const char *compat_who(const struct session *s, char out[COMPAT_WHO]);
 const struct fault *compat_fault(const struct session *s, const struct fault *why, struct fault *theirs);
 void session_send(struct session *s, const struct text *t);
 struct text *session_scratch(struct session *s);

@@ -74,8 +74,13 @@ take_note_ending(struct session *s, const struct facts *f)
 void
 take_refuse(struct session *s, const struct fault *why, bool extended)
 {
-    struct pending_entry *e = pending_push(s, PENDING_REFUSAL, PENDING_LOCAL | (extended ? 0 : PENDING_READY));
+    struct pending_entry *e;
 
+    if (compat_ends_client(s, why)) {
+        session_close(s, why);
+        return;
+    }
+    e = pending_push(s, PENDING_REFUSAL, PENDING_LOCAL | (extended ? 0 : PENDING_READY));
     e->refusal = mem_dup(why, sizeof(*why));
     if (extended)
         s->extended = EXTENDED_SKIP_TO_SYNC;

@@ -57,13 +57,13 @@ put_reports(struct text *t, const struct params *reports)
 static void
 log_login(const struct session *s)
 {
-    char tls[64] = "no";
+    char tls[64] = "no", who[COMPAT_WHO];
 
     if (!s->hall->setup.conf->general.log_connections)
         return;
     if (s->client.tls != NULL)
         tls_describe(s->client.tls, tls, sizeof(tls));
-    log_info("client=c%" PRIu64 " login attempt: db=%s user=%s tls=%s", s->id, s->database, s->user, tls);
+    log_info("%s login attempt: db=%s user=%s tls=%s", compat_who(s, who), s->database, s->user, tls);
 }
 
 /* MESSAGES tell REPORTS, which is taken over. */

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: ISC
 """compat = pgbouncer: SQLSTATEs and messages that PgBouncer's users match; DETAIL and HINT stay pgweir's."""
+import signal
+
 import pytest
 
 from harness import wire
+from harness.wait import wait_until
 
 
 def refused(act, *words, **more):
@@ -85,3 +88,46 @@ def test_what_postgresql_says_keeps_its_sqlstate(make_weir):
     weir = make_weir(section="pgbouncer", databases={"lost": {"dbname": "never_made"}})
     e = refused(weir.wire, "app", "lost")
     assert (e.sqlstate, e.message) == ("3D000", 'database "never_made" does not exist')
+
+
+def test_start_up_options_have_a_form(make_weir):
+    weir = make_weir(section="pgbouncer")
+    e = refused(weir.wire, options="nonsense")
+    assert said(e) == ("FATAL", "08P01",
+                       "unsupported options startup parameter: only '-c config=val' and '--config=val' are allowed")
+
+
+def test_a_pooler_that_shuts_down_says_so(make_weir):
+    weir = make_weir(section="pgbouncer", drain_delay=10)
+    with weir.wire():
+        weir.send_signal(signal.SIGTERM)
+        e = wait_until(lambda: refusal(weir), 5)
+        assert said(e) == ("FATAL", "08P01", "pooler is shutting down")
+        weir.send_signal(signal.SIGTERM)
+
+
+def refusal(weir):
+    try:
+        weir.wire().close()
+    except wire.ServerError as e:
+        return e
+
+
+def test_a_disabled_authentication_database_is_named(make_weir):
+    weir = make_weir(section="pgbouncer", auth_type="md5", auth_user="lookup", auth_dbname="app2", userlist={"lookup": "lookup-pw", "admin": "x"})
+    weir.raw().login("admin", "pgbouncer", "x").query("DISABLE app2")
+    assert said(refused(weir.wire, password="app-pw")) == ("FATAL", "08P01", 'authentication database "app2" is disabled')
+
+
+def test_any_needs_a_user_of_the_database(make_weir):
+    weir = make_weir(section="pgbouncer", auth_type="any")
+    assert said(refused(weir.wire)) == ("FATAL", "08P01", "bouncer config error")
+
+
+@pytest.mark.parametrize("shows", ["simple", "extended"])
+def test_a_statement_that_is_not_there(make_weir, shows):
+    """PostgreSQL's own answer: the client stays."""
+    w = make_weir(section="pgbouncer").wire()
+    w.send(wire.bind(name="gone") + wire.execute() + wire.sync() if shows == "extended" else wire.query("EXECUTE gone"))
+    error, = [m.fields() for m in w.until("Z") if m.kind == "E"]
+    assert error["C"] == "26000" and w.value("SELECT 1") == "1"
