@@ -195,6 +195,8 @@ put_cluster(struct admin_table *t, const struct cluster *c)
     admin_put_int(t, c->max_lag_us / CLOCK_MS);
     admin_put_int(t, c->n_nodes);
     admin_put_int(t, up);
+    admin_put_int(t, (clock_now_us() - c->reign_since_us) / CLOCK_S); /* with this primary, or without one */
+    admin_put_str(t, c->switching ? "yes" : "no");
     admin_row_end(t);
 }
 

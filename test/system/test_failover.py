@@ -80,11 +80,32 @@ def test_loss_of_the_primary(new_trio, trio_weir, fault):
     crowd.release()
 
 
-def test_a_late_answer_of_a_dead_primary_is_never_relayed(new_trio, trio_weir):
+LONG = "SELECT count(md5(g::text)) FROM generate_series(1, 3000000) g"
+
+
+def long_write(w):
+    w.send(wire.query("INSERT INTO once " + LONG))
+
+
+def long_prepared_write(w):
+    w.send(wire.parse("", "INSERT INTO once " + LONG), wire.bind(), wire.execute(), wire.sync())
+
+
+def long_commit(w):
+    w.query("BEGIN")
+    w.query("INSERT INTO slow VALUES (3000000)")
+    w.send(wire.query("COMMIT /* 3000000 */"))
+
+
+@pytest.mark.parametrize("write", [long_write, long_prepared_write, long_commit], ids=lambda f: f.__name__)
+def test_a_late_answer_of_a_dead_primary_is_never_relayed(new_trio, trio_weir, write):
     """kill -9 of the postmaster alone: a busy back end goes on, commits, and would say so."""
     trio = new_trio()
+    trio.sql(0, f"CREATE TABLE slow (i int); GRANT ALL ON slow TO app; CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql "
+                f"AS $$BEGIN PERFORM ({LONG}); RETURN NULL; END$$; CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON slow "
+                f"DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION slow()")
     w = trio_weir(trio).wire(seconds=20)
-    w.send(wire.query("INSERT INTO once SELECT count(md5(g::text)) FROM generate_series(1, 3000000) g"))
+    write(w)
     wait_until(lambda: running(trio, "3000000"))
     trio.kill_postmaster(0)
     trio.fail_over()
@@ -230,9 +251,13 @@ def test_an_old_primary_that_comes_back_stays_fenced(new_trio, trio_weir):
 
 def test_two_primaries_of_one_timeline_are_none(new_trio, trio_weir):
     trio = new_trio()
-    weir = trio_weir(trio, cluster={"failover_wait": "1s"})
-    w = weir.wire(seconds=20)
+    weir = trio_weir(trio, cluster={"failover_wait": "1s"}, default_pool_size=10)
+    w, open_, writing, lock = weir.wire(seconds=20), weir.wire(seconds=20), weir.wire(seconds=20), trio[0].connect(autocommit=False)
     w.query("SELECT 1")
+    open_.query("BEGIN; INSERT INTO once VALUES (7)")
+    lock.execute("SELECT * FROM register WHERE k = 9 FOR UPDATE")
+    writing.send(wire.query("UPDATE register SET v = 1 WHERE k = 9"))
+    wait_until(lambda: running(trio, "k = 9"))
     trio[1].stop()
     trio[1].be_standby(False)
     trio[1].start()
@@ -240,6 +265,11 @@ def test_two_primaries_of_one_timeline_are_none(new_trio, trio_weir):
     with pytest.raises(wire.ServerError) as e:
         write(w, 1)
     assert (e.value.level, e.value.sqlstate) == ("ERROR", "57P03")
+    with pytest.raises(wire.ServerError) as e:
+        open_.query("INSERT INTO once VALUES (8)")
+    assert (e.value.level, e.value.sqlstate) == ("ERROR", "40001"), "neither may be written to"
+    assert last_words(writing) == [("FATAL", "08007", "the outcome of the last statement is unknown")]
+    lock.close()
     trio[1].stop()
     assert write(w, 2) == "pg1", "one of them left: it is the primary again"
 
@@ -272,25 +302,42 @@ def blocked_reader(trio, weir):
     return w, i, lock
 
 
-def test_a_read_in_flight_on_a_replica_is_retried_elsewhere(trio, trio_weir):
+@pytest.mark.parametrize("fault", ["kill", "stop_signal"])
+def test_a_read_in_flight_on_a_replica_is_retried_elsewhere(trio, trio_weir, fault):
     weir = trio_weir(trio)
     w, i, lock = blocked_reader(trio, weir)
-    trio.kill(i)
+    getattr(trio, fault)(i)
     lock.close()
     assert w.finish() == [["0"]]
 
 
-def test_a_read_only_transaction_on_a_lost_replica_is_40001(trio, trio_weir):
+@pytest.mark.parametrize("fault", ["kill", "stop_signal"])
+def test_a_read_only_transaction_on_a_lost_replica_is_40001(trio, trio_weir, fault):
     weir = trio_weir(trio)
-    w = weir.wire()
+    w = weir.wire(seconds=20)
     w.query("BEGIN READ ONLY")
     node = node_of(w)
-    trio.kill(trio.index(node))
+    getattr(trio, fault)(trio.index(node))
     with pytest.raises(wire.ServerError) as e:
         w.query("SELECT 1")
     assert (e.value.level, e.value.sqlstate, e.value.message) == ("ERROR", "40001", f"transaction lost: node {node} went away")
     w.query("ROLLBACK")
     assert w.value("SELECT 'kept'") == "kept"
+
+
+def test_a_replica_that_falls_behind_hurts_nobody(trio, trio_weir):
+    """What began there may end there; what comes goes elsewhere."""
+    weir = trio_weir(trio, cluster={"max_lag": "300ms"})
+    w, other = weir.wire(), weir.wire()
+    w.query("BEGIN READ ONLY")
+    node = node_of(w)
+    trio.pause_replay(trio.index(node))
+    trio.sql(0, "INSERT INTO notes VALUES (3, 'three')")
+    wait_state(weir, node, "lagging")
+    assert node not in {node_of(other) for _ in range(10)}
+    assert node_of(w) == node
+    w.query("COMMIT")
+    assert node_of(w) != node
 
 
 def test_pooled_servers_ended_on_a_replica_are_nobodys_business(trio, trio_weir):
@@ -361,6 +408,29 @@ def test_with_all_nodes_down_clients_are_told_of_each(trio, trio_weir):
     assert w.value("SELECT 'kept'") == "kept" and write(writer, 1) == "pg1"
 
 
+def test_with_all_nodes_down_each_client_is_told_what_it_lost(new_trio, trio_weir):
+    trio = new_trio()
+    weir = trio_weir(trio, cluster={"failover_wait": "1s"}, default_pool_size=10)
+    crowd = Crowd(weir, trio)
+    for i in range(3):
+        trio.kill(i)
+    crowd.wait()
+    for w in [*crowd.waiting, crowd.reading]:
+        with pytest.raises(wire.ServerError) as e:
+            w.finish()
+        assert (e.value.level, e.value.sqlstate) == ("ERROR", "57P03")
+    for i in range(3):
+        trio.restart(i)
+    wait_nodes_up(weir)
+    crowd._check_open()
+    crowd._check_lost(crowd.writing, b"")
+    crowd._check_lost(crowd.copying, wire.copy_done())
+    crowd._check_copy_in_transaction()
+    assert write(crowd.idle, 300) == "pg1"
+    assert [write(w, 400 + i) for i, w in enumerate(crowd.waiting)] == ["pg1"] * 3
+    crowd.release()
+
+
 def test_a_login_while_all_nodes_are_down_is_57P03(trio, trio_weir):
     for i in range(3):
         trio.kill(i)
@@ -394,3 +464,48 @@ def test_every_acknowledged_write_is_there_exactly_once(new_trio, trio_weir):
     print(f"{len(writers.acknowledged)} acknowledged, {len(writers.rolled_back)} rolled back, {len(writers.unknown)} unknown")
     assert len(writers.rolled_back) + len(writers.unknown) <= 4 * KILLS + 4, "one kill hurts each writer once"
     writers.check([r[0] for r in trio[trio.primary].sql("SELECT id FROM once")])
+
+
+def take_over(trio, name):
+    """NAME was promoted: the other replica follows it."""
+    dead, trio.primary = trio.primary, trio.index(name)
+    trio.follow(({0, 1, 2} - {dead, trio.primary}).pop(), trio.primary)
+    return dead
+
+
+@pytest.mark.deadline(60 + 15 * KILLS)
+def test_a_promotion_of_our_own_loses_and_doubles_nothing(new_trio, trio_weir):
+    """auto_failover: the one that has every acknowledged write is promoted."""
+    trio = new_trio(synchronous_standby_names="ANY 1 (*)")
+    with trio[0].connect(dbname="postgres") as c:
+        c.execute("GRANT EXECUTE ON FUNCTION pg_promote(boolean, integer) TO monitor")
+    weir = trio_weir(trio, cluster={"auto_failover": 1, "check_interval": "500ms", "check_interval_fast": "50ms"})
+    writers = Writers(lambda: weir.wire(seconds=30))
+    for _ in range(KILLS):
+        writers.more()
+        killed = time.monotonic()
+        trio.kill(trio.primary)
+        dead = take_over(trio, wait_until(lambda: primary_of(weir), 15, "a new primary"))
+        print(f"promoted after {time.monotonic() - killed:.2f} s, "
+              f"first commit {writers.first_commit(killed, trio[trio.primary].name):.2f} s after the kill")
+        trio.rebuild(dead)
+        wait_nodes_up(weir)
+    writers.more()
+    writers.stop()
+    print(f"{len(writers.acknowledged)} acknowledged, {len(writers.rolled_back)} rolled back, {len(writers.unknown)} unknown")
+    writers.check([r[0] for r in trio[trio.primary].sql("SELECT id FROM once")])
+
+
+def test_one_of_two_replicas_is_no_majority(new_trio, trio_weir):
+    trio = new_trio()
+    with trio[0].connect(dbname="postgres") as c:
+        c.execute("GRANT EXECUTE ON FUNCTION pg_promote(boolean, integer) TO monitor")
+    trio.wait_caught_up()
+    weir = trio_weir(trio, cluster={"auto_failover": 1})
+    trio.kill(2)
+    wait_state(weir, "pg3", "down")
+    trio.kill(0)
+    wait_state(weir, "pg1", "down")
+    stays_true(lambda: primary_of(weir) in ("", None) and trio[1].in_recovery(), 2)
+    trio.restart(0)
+    assert write(weir.wire(seconds=20), 1) == "pg1"

@@ -9,7 +9,7 @@ from harness.replicas import node_of, state_of, wait_nodes_up, wait_state
 from harness.wait import stays_true, wait_until
 
 NODES = "cluster node host port role state reason timeline lsn lag_bytes lag_ms rtt_us weight zone servers".split()
-CLUSTERS = "cluster primary reign consistency balance max_lag_ms nodes up".split()
+CLUSTERS = "cluster primary reign consistency balance max_lag_ms nodes up reign_s switching".split()
 EVENTS = "time cluster node event".split()
 LSN = re.compile(r"^[0-9A-F]+/[0-9A-F]+$")
 
@@ -87,7 +87,7 @@ def test_show_clusters(calm_weir):
     assert list(row) == CLUSTERS
     assert (row["cluster"], row["primary"], row["consistency"], row["balance"]) == ("main", "pg1", "session", "round_robin")
     assert (row["max_lag_ms"], row["nodes"], row["up"]) == ("10000", "3", "3")
-    assert int(row["reign"]) > 0
+    assert int(row["reign"]) > 0 and int(row["reign_s"]) >= 0 and row["switching"] == "no"
 
 
 def test_show_events_keeps_what_happened(weir, trio):
@@ -106,6 +106,34 @@ def test_a_node_that_is_down_says_why(weir, trio):
     wait_state(weir, "pg3", "down")
     assert state_of(weir, "pg3")["reason"]
     assert weir.console("SHOW CLUSTERS")[0]["up"] == "2"
+
+
+# --- coming back
+
+def test_a_node_comes_back_after_as_many_good_checks_as_asked_for(trio, trio_weir):
+    weir = trio_weir(trio, cluster={"healthy_threshold": 25, "check_interval_fast": "50ms"}, warm=False)
+    trio.kill(2)
+    wait_state(weir, "pg3", "down")
+    trio.restart(2)
+    stays_true(lambda: state_of(weir, "pg3")["state"] == "down", 0.9)
+    wait_state(weir, "pg3", "up")
+
+
+@pytest.mark.parametrize("balance", ["least_conn", "round_robin"])
+def test_a_replica_that_comes_back_starts_slowly(trio, trio_weir, balance):
+    weir = trio_weir(trio, cluster={"balance": balance, "slow_start": "6s", "consistency": "eventual"})
+    trio.kill(2)
+    wait_state(weir, "pg3", "down")
+    trio.restart(2)
+    wait_state(weir, "pg3", "up")
+    w = weir.wire()
+
+    def share():
+        found = [node_of(w) for _ in range(60)]
+        return found.count("pg3") / (found.count("pg2") + found.count("pg3"))
+    first = share()
+    wait_until(lambda: share() > 0.35, 20)
+    assert first < 0.3
 
 
 # --- BAN, UNBAN, DRAIN

@@ -182,6 +182,7 @@ def test_an_open_transaction_may_finish(fresh):
     waiting.send(wire.query("INSERT INTO once VALUES (2) RETURNING node"))
     with pytest.raises(TimeoutError):
         waiting.receive(0.2)
+    assert weir.console("SHOW CLUSTERS")[0]["switching"] == "yes"
     open_.query("INSERT INTO once VALUES (3)")
     open_.query("COMMIT")
     heir, held = command.result()
