@@ -193,60 +193,128 @@ connect_all(const struct loaded *l)
 
 /* ---- --dump-config ---- */
 
+#define MASKED "********"
+
+/* VALUE is the option O of ROW as it stands in a file. A secret is not shown unless SECRETS. */
 static void
-dump_general(const struct conf *c, struct text *out)
+value_of(const struct conf_option *o, const void *row, bool secrets, struct text *value)
 {
-    text_add_str(out, c->general.compat == CONF_COMPAT_PGBOUNCER ? "[pgbouncer]\n" : "[pgweir]\n");
-    for (const struct conf_option *o = conf_general_options(); o->name != NULL; o++) {
-        text_printf(out, "%s = ", o->name);
-        conf_print(o, &c->general, out);
-        text_add_char(out, '\n');
-    }
+    const char *secret;
+
+    text_clear(value);
+    conf_print(o, row, value);
+    if (!o->secret)
+        return;
+    memcpy(&secret, (const char *)row + o->offset, sizeof(secret));
+    text_add_str(value, secrets || secret[0] == '\0' ? secret : MASKED);
 }
 
-/* ROW is called NAME; what is not set, and the option SKIP, are left out. */
+/* A line of its own keeps what stands at its edges only in quotes. */
+static bool
+needs_quotes(struct slice value)
+{
+    return value.len > 0 && (value.data[0] == '\'' || slice_trim(value).len < value.len);
+}
+
 static void
-dump_line(const struct conf_option *o, const char *name, const void *row, const char *skip, struct text *out)
+dump_option(const struct conf_option *o, const void *section, bool secrets, struct text *out)
 {
     struct text value = { 0 };
 
-    text_printf(out, "%s =", name);
-    for (; o->name != NULL; o++) {
-        text_clear(&value);
-        conf_print(o, row, &value);
-        if (value.len == 0 || strcmp(text_str(&value), "-1") == 0 || strcmp(o->name, skip) == 0)
-            continue;
-        text_printf(out, " %s=", o->name);
+    value_of(o, section, secrets, &value);
+    text_printf(out, "%s = ", o->name);
+    if (needs_quotes(text_slice(&value)))
         text_add_quoted(out, text_slice(&value), '\'');
-    }
+    else
+        text_add(out, text_slice(&value));
     text_add_char(out, '\n');
+    text_done(&value);
+}
+
+static void
+dump_general(const struct conf *c, bool secrets, struct text *out)
+{
+    bool compat = c->general.compat == CONF_COMPAT_PGBOUNCER, unset;
+    const struct conf_option *o;
+
+    text_add_str(out, compat ? "[pgbouncer]\n" : "[pgweir]\n");
+    for (o = conf_general_options(); o->name != NULL; o++)
+        dump_option(o, &c->general, secrets, out);
+    for (size_t i = 0; compat && (o = conf_pgbouncer_key(i, &unset)) != NULL; i++)
+        if (conf_section_of(c, o) != &c->general)
+            dump_option(o, conf_section_of(c, o), secrets, out);
+}
+
+static void
+put_name(struct text *out, const char *name)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-*";
+
+    if (name[0] != '\0' && name[strspn(name, plain)] == '\0')
+        text_add_str(out, name);
+    else
+        text_add_quoted(out, slice_str(name), '"');
+}
+
+/* What D has, and a line that says the rest may not say too. */
+static const char *
+skipped(const struct conf_database *d)
+{
+    if (d->cluster[0] != '\0')
+        return d->password_file[0] != '\0' ? "port,password" : "port";
+    return d->password_file[0] != '\0' ? "password" : "";
+}
+
+struct dumping {
+    struct text *out;
+    bool secrets;
+};
+
+/* ROW is called NAME; what is not set, and what the list SKIP has, is left out. */
+static void
+dump_line(const struct dumping *d, const struct conf_option *o, const char *name, const void *row,
+          const char *skip)
+{
+    struct text value = { 0 };
+
+    put_name(d->out, name);
+    text_add_str(d->out, " =");
+    for (; o->name != NULL; o++) {
+        value_of(o, row, d->secrets, &value);
+        if (value.len == 0 || strcmp(text_str(&value), "-1") == 0 || conf_list_has(skip, slice_str(o->name)))
+            continue;
+        text_printf(d->out, " %s=", o->name);
+        text_add_quoted(d->out, text_slice(&value), '\'');
+    }
+    text_add_char(d->out, '\n');
     text_done(&value);
 }
 
 /* What is printed means the same when it is read: a database with several hosts is shown as the cluster it
  * makes. */
 static void
-dump(const struct conf *c)
+dump(const struct conf *c, bool secrets)
 {
     struct text out = { 0 };
+    const struct dumping d = { &out, secrets };
 
-    dump_general(c, &out);
+    dump_general(c, secrets, &out);
     text_add_str(&out, "\n[databases]\n");
     for (size_t i = 0; i < c->n_databases; i++)
-        dump_line(conf_database_options(), c->databases[i].name, &c->databases[i],
-                  c->databases[i].cluster[0] != '\0' ? "port" : "", &out);
+        dump_line(&d, conf_database_options(), c->databases[i].name, &c->databases[i],
+                  skipped(&c->databases[i]));
     text_add_str(&out, "\n[users]\n");
     for (size_t i = 0; i < c->n_users; i++)
-        dump_line(conf_user_options(), c->users[i].name, &c->users[i], "", &out);
+        dump_line(&d, conf_user_options(), c->users[i].name, &c->users[i], "");
     text_add_str(&out, "\n[nodes]\n");
     for (size_t i = 0; i < c->n_nodes; i++)
-        dump_line(conf_node_options(), c->nodes[i].name, &c->nodes[i], "", &out);
+        dump_line(&d, conf_node_options(), c->nodes[i].name, &c->nodes[i], "");
     text_add_str(&out, "\n[clusters]\n");
     for (size_t i = 0; i < c->n_clusters; i++)
-        dump_line(conf_cluster_options(), c->clusters[i].name, &c->clusters[i], "", &out);
+        dump_line(&d, conf_cluster_options(), c->clusters[i].name, &c->clusters[i], "");
     text_add_str(&out, "\n[rules]\n");
     for (size_t i = 0; i < c->n_rules; i++)
-        dump_line(conf_rule_options(), c->rules[i].name, &c->rules[i], "", &out);
+        dump_line(&d, conf_rule_options(), c->rules[i].name, &c->rules[i], "");
     fwrite(out.data, 1, out.len, stdout);
     text_done(&out);
 }
@@ -264,7 +332,7 @@ check_file(const struct options *o)
         return EXIT_USAGE;
     }
     if (o->dump)
-        dump(l.setup.conf);
+        dump(l.setup.conf, o->secrets);
     else if (o->connect)
         code = connect_all(&l);
     else

@@ -186,21 +186,27 @@ counted(struct worker *w, struct visit *v)
         timer_start(w, &d->timer, POLL_US);
 }
 
+static bool
+is_timed(const struct app *a)
+{
+    return a->drain.mode == DRAIN_TIMED || a->drain.mode == DRAIN_CLIENTS_TIMED;
+}
+
 static void
 start_waiting(struct app *a)
 {
     int64_t limit = a->loaded.setup.conf->general.drain_timeout;
 
     a->drain.stage = DRAIN_WAITING;
-    a->drain.deadline_us = a->drain.mode == DRAIN_TIMED ? a->control.now_us + limit : 0;
-    visit_all(a, a->drain.mode == DRAIN_CLIENTS ? count : drain, counted);
+    a->drain.deadline_us = is_timed(a) ? a->control.now_us + limit : 0;
+    visit_all(a, a->drain.mode >= DRAIN_CLIENTS ? count : drain, counted);
 }
 
 static void
 refused(struct worker *w, struct visit *v)
 {
     struct app *a = app_of_control(w);
-    int64_t delay = a->drain.mode == DRAIN_TIMED ? a->loaded.setup.conf->general.drain_delay : 0;
+    int64_t delay = is_timed(a) ? a->loaded.setup.conf->general.drain_delay : 0;
 
     (void)v;
     a->drain.travelling = false;
@@ -233,8 +239,8 @@ drain_start(struct app *a, enum drain_mode mode)
     if (d->stage >= DRAIN_CLOSING)
         return;
     if (a->takeover.hurried && d->mode == DRAIN_SERVERS &&
-        mode == DRAIN_TIMED) { /* the first time that we are asked */
-        d->mode = mode;
+        (mode == DRAIN_TIMED || mode == DRAIN_CLIENTS_TIMED)) { /* the first time that we are asked */
+        d->mode = DRAIN_TIMED;
         d->deadline_us = a->control.now_us + a->loaded.setup.conf->general.drain_timeout;
         return;
     }

@@ -7,9 +7,10 @@
 
 enum drain_mode {
     DRAIN_NOW,
-    DRAIN_TIMED,   /* TERM: sessions end at transaction boundaries, within drain_timeout */
-    DRAIN_SERVERS, /* the same without a limit */
-    DRAIN_CLIENTS, /* clients leave when they want */
+    DRAIN_TIMED,         /* TERM: sessions end at transaction boundaries, within drain_timeout */
+    DRAIN_SERVERS,       /* the same without a limit */
+    DRAIN_CLIENTS,       /* clients leave when they want */
+    DRAIN_CLIENTS_TIMED, /* the same within drain_timeout */
 };
 
 enum drain_stage { DRAIN_NONE, DRAIN_REFUSING, DRAIN_WAITING, DRAIN_CLOSING, DRAIN_ENDING };

@@ -2,6 +2,7 @@
 /* The command line: PgBouncer's flags and ours. */
 #include "options_private.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,10 +19,11 @@ static const char help[] =
     "      --check          check FILE and what it names, then exit\n"
     "      --connect        with --check: log in to the server of each database too\n"
     "      --dump-config    print the configuration as it was understood, then exit\n"
+    "      --with-secrets   with --dump-config: passwords too\n"
     "  -V, --version        print the version, then exit\n"
     "  -h, --help           print this, then exit\n";
 
-enum { LONG_CHECK = 256, LONG_CONNECT, LONG_DUMP };
+enum { LONG_CHECK = 256, LONG_CONNECT, LONG_SECRETS, LONG_DUMP };
 
 static int
 bad_usage(const char *what)
@@ -30,6 +32,15 @@ bad_usage(const char *what)
         fprintf(stderr, "pgweir: %s\n", what);
     fprintf(stderr, "Try \"pgweir --help\".\n");
     return EXIT_USAGE;
+}
+
+/* Scripts that call pgweir by PgBouncer's name ask for its version. */
+static void
+say_version(void)
+{
+    if (strcmp(program_invocation_short_name, "pgbouncer") == 0)
+        printf("PgBouncer " APP_POOLS_LIKE "\n");
+    printf("pgweir " APP_VERSION "\n");
 }
 
 static int
@@ -57,11 +68,14 @@ take(struct options *o, int c)
     case LONG_DUMP:
         o->dump = true;
         return -1;
+    case LONG_SECRETS:
+        o->secrets = true;
+        return -1;
     case 'R':
         o->reboot = true;
         return -1;
     case 'V':
-        printf("pgweir " APP_VERSION "\n");
+        say_version();
         return EXIT_ENDED;
     case 'h':
         fputs(help, stdout);
@@ -82,6 +96,7 @@ options_read(struct options *o, int argc, char **argv)
                                            { "check", no_argument, NULL, LONG_CHECK },
                                            { "connect", no_argument, NULL, LONG_CONNECT },
                                            { "dump-config", no_argument, NULL, LONG_DUMP },
+                                           { "with-secrets", no_argument, NULL, LONG_SECRETS },
                                            { "version", no_argument, NULL, 'V' },
                                            { "help", no_argument, NULL, 'h' },
                                            { NULL, 0, NULL, 0 } };
@@ -93,6 +108,8 @@ options_read(struct options *o, int argc, char **argv)
             return code;
     if (optind != argc - 1)
         return bad_usage(optind == argc ? "which FILE?" : "one FILE only");
+    if (o->secrets && !o->dump)
+        return bad_usage("--with-secrets goes with --dump-config");
     if (o->connect && !o->check)
         return bad_usage("--connect goes with --check");
     o->file = argv[optind];

@@ -19,18 +19,27 @@ on_hup(struct app *a)
     reload_files(a, NULL, &why); /* logs what was wrong */
 }
 
+/* There TERM waits until the clients have left by themselves, and INT until no server is in use. */
+static bool
+is_compat(const struct app *a)
+{
+    return a->loaded.setup.conf->general.compat == CONF_COMPAT_PGBOUNCER;
+}
+
 static void
 on_term(struct app *a)
 {
     log_info("got SIGTERM, shutting down");
-    drain_start(a, DRAIN_TIMED);
+    drain_start(a, is_compat(a) ? DRAIN_CLIENTS_TIMED : DRAIN_TIMED);
 }
 
 static void
 on_int(struct app *a)
 {
+    bool at_once = !is_compat(a) && (isatty(STDIN_FILENO) || isatty(STDERR_FILENO));
+
     log_info("got SIGINT, shutting down");
-    drain_start(a, isatty(STDIN_FILENO) || isatty(STDERR_FILENO) ? DRAIN_NOW : DRAIN_TIMED);
+    drain_start(a, at_once ? DRAIN_NOW : DRAIN_TIMED);
 }
 
 static void

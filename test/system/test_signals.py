@@ -7,7 +7,7 @@ import time
 import pytest
 
 from harness import wire
-from harness.wait import wait_until
+from harness.wait import stays_true, wait_until
 
 
 def last_error(w, seconds=10):
@@ -160,3 +160,25 @@ def test_the_sockets_are_gone_after_the_end(weir):
     wait_until(lambda: os.path.exists(path))
     assert weir.stop() == 0
     assert not os.path.exists(path)
+
+
+def test_in_a_file_of_pgbouncer_term_waits_for_clients(make_weir):
+    weir = make_weir(section="pgbouncer", pool_mode="transaction", drain_timeout=30)
+    w = weir.wire()
+    w.query("SELECT 1")
+    weir.send_signal(signal.SIGTERM)
+    weir.wait_log("got SIGTERM")
+    stays_true(lambda: w.value("SELECT 1") == "1", 0.5)
+    w.close()
+    assert weir.wait(5) == 0
+
+
+def test_in_a_file_of_pgbouncer_int_waits_for_servers(make_weir):
+    weir = make_weir(section="pgbouncer", pool_mode="transaction", drain_timeout=30)
+    idle, busy = weir.wire(), weir.wire()
+    busy.query("BEGIN")
+    weir.send_signal(signal.SIGINT)
+    idle.expect_closed()
+    assert busy.value("SELECT 'to its end'") == "to its end"
+    busy.query("COMMIT")
+    assert weir.wait(5) == 0
