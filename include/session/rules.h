@@ -34,7 +34,7 @@ void rules_of_session(const struct rules *r, const struct rule_who *who, struct 
 int rules_find(struct rules *r, const struct rule_set *mine, const struct facts *f, struct slice sql);
 
 /* What a session has set itself, which no rule changes: a set of these. */
-enum rule_own { RULE_OWN_ROUTE = 1, RULE_OWN_CONSISTENCY = 2, RULE_OWN_MAX_LAG = 4 };
+enum rule_own { RULE_OWN_ROUTE = 1, RULE_OWN_CONSISTENCY = 2, RULE_OWN_MAX_LAG = 4, RULE_OWN_MIN_LSN = 8 };
 /* Put what RULE wishes onto W. True: it said where to. */
 bool rules_apply(const struct rules *r, int rule, unsigned own, struct route_wishes *w);
 

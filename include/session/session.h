@@ -34,6 +34,7 @@ struct names;   /* its named prepared statements */
 struct set_log; /* what this transaction set */
 struct bound;   /* portals whose statement leaves something behind */
 struct holds;   /* what is in doubt about the state that its server holds */
+struct opening; /* BEGIN that no server has finished yet */
 
 /* Limits on time for this user, in microseconds; 0: none. */
 struct session_limits {
@@ -71,6 +72,7 @@ struct session {
     struct set_log *log;
     struct bound *bound;
     struct holds *holds;
+    struct opening *opening;
     const struct facts *facts_ahead;   /* of the message that waits for a server */
     uint32_t client_left, server_left; /* bytes of a message that is streamed through */
     uint8_t state, extended, copy;

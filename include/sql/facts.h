@@ -23,6 +23,7 @@ enum statement_class {
     CLASS_BEGIN,   /* exactly one statement: BEGIN, START TRANSACTION */
     CLASS_END,     /* exactly one statement: COMMIT, END, ROLLBACK, ABORT (not TO SAVEPOINT, not PREPARED,
                       not AND CHAIN) */
+    CLASS_MODE,    /* exactly one statement: SET TRANSACTION (not SNAPSHOT) */
     CLASS_SHOW,    /* exactly one statement: SHOW name; the name is in effect-free show_name */
 };
 
@@ -65,6 +66,7 @@ struct facts {
     unsigned n_effects;
     const struct effect *effects;
     struct slice show_name; /* for CLASS_SHOW, lower case */
+    const char *tag;        /* for CLASS_BEGIN, CLASS_END and CLASS_MODE: PostgreSQL's command tag; else NULL */
 };
 
 /* Whether NAME stands behind a dot: no is sure, yes is a guess. MARK is facts_field_mark(NAME). */

@@ -3,31 +3,40 @@
 #include "choose_private.h"
 
 struct batch {
-    bool reads;                  /* every statement so far */
-    bool writes;                 /* one that may */
-    bool executes;               /* Parse alone does neither */
-    bool binds;                  /* a portal, which a later batch of the transaction may run */
-    bool begins, begins_reading; /* BEGIN is among them */
+    bool reads;        /* every statement so far */
+    bool writes;       /* one that may */
+    bool executes;     /* Parse alone does neither */
+    bool binds;        /* a portal, which a later batch of the transaction may run */
+    bool ends;         /* its transaction, maybe */
+    bool writes_after; /* it ended */
     unsigned n;
     struct slice parsed; /* the name that the last Parse in it gave */
     bool has_parsed;
     uint64_t digest;
 };
 
+/* A BEGIN that is not kept (opening.c), or what takes a block away from standbys, if it is run at all. */
 static void
-add(const struct session *s, struct batch *b, const struct facts *f)
+note_opening(struct routing *r, const struct facts *f)
+{
+    r->begins = r->begins || f->class == CLASS_BEGIN;
+    if (f->class == CLASS_BEGIN ||
+        (f->class == CLASS_MODE && (f->set_transaction != BEGIN_READ_ONLY || f->serializable)))
+        r->mode = BEGIN_READ_WRITE;
+}
+
+static void
+add(struct session *s, struct batch *b, const struct facts *f)
 {
     bool read;
 
-    if (f->class == CLASS_BEGIN) {
-        b->begins = true;
-        b->begins_reading = f->begin == BEGIN_READ_ONLY && !f->serializable;
-        return;
-    }
-    if (f->class == CLASS_END || f->class == CLASS_EMPTY)
+    note_opening(s->routing, f);
+    b->ends = b->ends || f->class == CLASS_END || !f->analysed;
+    if (f->tag != NULL || f->class == CLASS_EMPTY)
         return;
     read = choose_is_read(s, f);
     b->writes = b->writes || (!read && !choose_is_neutral(f));
+    b->writes_after = b->writes_after || (b->ends && !read);
     b->reads = b->reads && read;
     b->digest = f->digest[0];
     b->n++;
@@ -45,7 +54,7 @@ add_parse(struct session *s, struct batch *b, struct slice body)
     b->has_parsed = true;
     if (c.bad || sql.len > (size_t)s->hall->setup.conf->general.max_statement_size) {
         b->reads = false;
-        b->writes = true;
+        b->writes = b->writes_after = true;
         return;
     }
     f = take_facts(s, sql);
@@ -68,7 +77,7 @@ add_bind(struct session *s, struct batch *b, struct slice body)
     st = c.bad ? NULL : name.len == 0 ? s->unnamed : prepared_names_find(s, name);
     if (st == NULL) {
         b->reads = false;
-        b->writes = true;
+        b->writes = b->writes_after = true;
     } else {
         choose_hints(s, st->facts, statement_sql(st));
         add(s, b, st->facts);
@@ -119,15 +128,13 @@ choose_batch(struct session *s, struct slice ahead)
 
     if (r->lent || (s->server != NULL && s->extended != EXTENDED_CLEAN))
         return; /* it was looked at before it waited; or in the middle of one */
-    choose_no_rule(s);
-    r->has_hints = false;
+    choose_start(s);
     whole = look(s, &b, ahead);
     b.reads = b.reads || (whole && !b.executes);
-    r->is_read = whole && b.reads && b.n > 0 && !b.begins;
+    r->is_read = whole && b.reads && b.n > 0 && !r->begins;
     r->is_doubt = !r->is_read;
-    r->begins = b.begins;
-    r->read_only = whole && b.begins_reading && b.reads;
     r->digest = b.digest;
+    choose_end_batch(s, whole && !b.writes_after);
     if (!whole || (b.writes && (b.executes || b.binds)))
         r->wrote = true;
 }

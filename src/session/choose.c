@@ -9,18 +9,18 @@
 
 /* ---- what the request is ---- */
 
-/* It neither reads nor writes: BEGIN, COMMIT, SET, RESET. */
+/* It neither reads nor writes: BEGIN, COMMIT, SET TRANSACTION, SET, RESET. */
 bool
 choose_is_neutral(const struct facts *f)
 {
     if (f == NULL || !f->analysed)
         return false;
-    if (f->class == CLASS_BEGIN || f->class == CLASS_END || f->class == CLASS_EMPTY)
+    if (f->tag != NULL || f->class == CLASS_EMPTY)
         return true;
     for (unsigned i = 0; i < f->n_effects; i++)
         if (f->effects[i].kind != EFFECT_SET && f->effects[i].kind != EFFECT_RESET)
             return false;
-    return f->n_statements == 1 && f->n_effects == 1;
+    return f->n_statements == 1 && f->n_effects > 0;
 }
 
 /* True: the request has a rule. */
@@ -38,10 +38,40 @@ find_rule(struct session *s, const struct facts *f, struct slice sql)
 }
 
 void
-choose_no_rule(struct session *s)
+choose_start(struct session *s)
 {
-    s->routing->rule = RULE_NONE;
-    s->routing->rule_counted = false;
+    struct routing *r = s->routing;
+
+    r->rule = RULE_NONE;
+    r->rule_counted = r->has_hints = r->ruled = r->begins = r->serializable = false;
+    r->mode = BEGIN_DEFAULT;
+    r->said = 0;
+    if (s->opening != NULL)
+        opening_route(s);
+}
+
+static void
+note_opening(struct routing *r, const struct facts *f)
+{
+    enum begin_mode mode = f->class == CLASS_BEGIN ? f->begin : f->set_transaction;
+
+    if (f->class != CLASS_BEGIN && f->class != CLASS_MODE)
+        return;
+    r->begins = r->begins || f->class == CLASS_BEGIN;
+    r->serializable = r->serializable || f->serializable;
+    if (mode != BEGIN_DEFAULT && r->mode != BEGIN_READ_WRITE) /* which a standby refuses to say */
+        r->mode = mode;
+}
+
+/* The block that begins is READ ONLY, and a standby can run it. */
+static bool
+begins_reading(const struct session *s)
+{
+    const struct routing *r = s->routing;
+
+    if (!r->begins || r->serializable || r->mode == BEGIN_READ_WRITE || choose_default_serializable(s))
+        return false;
+    return r->mode == BEGIN_READ_ONLY || choose_default_read_only(s);
 }
 
 void
@@ -54,37 +84,83 @@ choose_count_rule(struct session *s)
     r->rule_counted = true;
 }
 
-/* The hints of a request with a rule say nothing of its own about where to. */
-static bool
-hints_leave_route(const struct session *s)
+/* What hints of the request said, of FROM, stays said. */
+static void
+copy_said(struct route_wishes *to, const struct route_wishes *from, unsigned said)
 {
-    const struct routing *r = s->routing;
-    struct route_wishes w = r->wishes;
+    if ((said & RULE_OWN_ROUTE) != 0) {
+        to->wish = from->wish;
+        memcpy(to->node, from->node, sizeof(to->node));
+    }
+    if ((said & RULE_OWN_CONSISTENCY) != 0)
+        to->consistency = from->consistency;
+    if ((said & RULE_OWN_MAX_LAG) != 0)
+        to->max_lag_us = from->max_lag_us;
+    if ((said & RULE_OWN_MIN_LSN) != 0)
+        to->min_lsn = from->min_lsn;
+}
 
-    rules_apply(s->hall->rules, r->rule, r->own, &w);
-    return w.wish == r->hinted.wish && strcmp(w.node, r->hinted.node) == 0;
+static unsigned
+difference(const struct route_wishes *a, const struct route_wishes *b)
+{
+    bool same_route = a->wish == b->wish && strcmp(a->node, b->node) == 0;
+
+    return (same_route ? 0 : RULE_OWN_ROUTE) | (a->consistency == b->consistency ? 0 : RULE_OWN_CONSISTENCY) |
+           (a->max_lag_us == b->max_lag_us ? 0 : RULE_OWN_MAX_LAG) |
+           (a->min_lsn == b->min_lsn ? 0 : RULE_OWN_MIN_LSN);
+}
+
+/* The wishes as they are without hints of this request, and what those of its statements so far said. */
+static void
+start_hints(struct session *s, bool rule)
+{
+    struct routing *r = s->routing;
+    struct route_wishes before;
+
+    if (r->said != 0)
+        before = r->hinted;
+    r->hinted = r->wishes;
+    r->ruled = rule && rules_apply(s->hall->rules, r->rule, r->own | r->said, &r->hinted);
+    if (r->said != 0)
+        copy_said(&r->hinted, &before, r->said);
+}
+
+static void
+add_hints(struct session *s, struct slice sql)
+{
+    struct routing *r = s->routing;
+    struct route_wishes without = r->hinted;
+    struct fault warning;
+
+    if (!hint_apply(sql, &r->hinted, &warning))
+        return;
+    r->has_hints = true;
+    r->said |= difference(&without, &r->hinted);
+    r->ruled = r->ruled && (r->said & RULE_OWN_ROUTE) == 0;
+    if (warning.sqlstate[0] == '\0' || r->warned)
+        return;
+    session_say(s, WIRE_WARNING, &warning);
+    r->warned = true;
 }
 
 void
 choose_hints(struct session *s, const struct facts *f, struct slice sql)
 {
-    struct routing *r = s->routing;
-    struct fault warning;
-    bool rule = find_rule(s, f, sql), allowed = s->hall->setup.conf->general.allow_hints, hints;
+    bool rule = find_rule(s, f, sql), may = s->hall->setup.conf->general.allow_hints && hint_is_possible(sql);
 
-    r->ruled = r->has_hints = false;
-    if (!rule && (!allowed || !hint_is_possible(sql))) {
-        r->warned = false;
+    if (!rule && !may)
         return;
-    }
-    r->hinted = r->wishes;
-    r->ruled = rule && rules_apply(s->hall->rules, r->rule, r->own, &r->hinted);
-    hints = allowed && hint_apply(sql, &r->hinted, &warning);
-    r->ruled = r->ruled && (!hints || hints_leave_route(s));
-    r->has_hints = hints || rule;
-    if (hints && warning.sqlstate[0] != '\0' && !r->warned)
-        session_say(s, WIRE_WARNING, &warning);
-    r->warned = hints;
+    start_hints(s, rule);
+    s->routing->has_hints = s->routing->has_hints || rule;
+    if (may)
+        add_hints(s, sql);
+}
+
+/* Behind BEGIN READ ONLY, a statement that leaves the block before it writes is none for a replica. */
+static bool
+stays_reading(const struct facts *f)
+{
+    return f != NULL && f->analysed && (f->n_statements <= 1 || f->reads_by_grammar);
 }
 
 void
@@ -96,13 +172,20 @@ choose_request(struct session *s, const struct facts *f, struct slice sql)
         return;
     r->is_read = f != NULL && choose_is_read(s, f);
     r->is_doubt = !r->is_read && f != NULL && (f->reads_by_grammar || choose_is_neutral(f));
-    r->begins = f != NULL && f->class == CLASS_BEGIN;
-    r->read_only = r->begins && f->begin == BEGIN_READ_ONLY && !f->serializable;
     r->digest = f == NULL ? 0 : f->digest[0];
-    choose_no_rule(s);
+    choose_start(s);
+    if (f != NULL)
+        note_opening(r, f);
     choose_hints(s, f, sql);
+    r->read_only = stays_reading(f) && begins_reading(s);
     if (!r->is_read && !choose_is_neutral(f))
         r->wrote = true;
+}
+
+void
+choose_end_batch(struct session *s, bool stays)
+{
+    s->routing->read_only = stays && begins_reading(s);
 }
 
 bool
@@ -141,7 +224,7 @@ fits(const struct session *s)
 
     if (pending_is_empty(s)) /* it was lent for this request */
         return true;
-    if (s->server->status != 'I' || s->extended == EXTENDED_BATCH || session_is_pinned(s) ||
+    if (session_in_block(s) || s->extended == EXTENDED_BATCH || session_is_pinned(s) ||
         s->pool->conf.mode == CONF_POOL_SESSION || s->state != SESSION_LINKED)
         return true;
     if (must_leave(s))
@@ -153,8 +236,7 @@ fits(const struct session *s)
         return strcmp(w->node, s->pool->node) == 0;
     if (w->wish == ROUTE_REPLICA)
         return !choose_is_primary(s, c);
-    return reads_on(s, c) || r->read_only || (r->begins && choose_default_read_only(s)) ||
-           choose_is_primary(s, c);
+    return reads_on(s, c) || r->read_only || choose_is_primary(s, c);
 }
 
 bool
@@ -226,7 +308,7 @@ ask(struct session *s, const struct cluster *c, unsigned *busy, struct route_que
         .is_read = r->is_read && !keeps,
         .is_doubt = r->is_doubt || keeps,
         .in_transaction = r->begins || keeps,
-        .read_only = !keeps && (r->read_only || (r->begins && choose_default_read_only(s))),
+        .read_only = !keeps && r->read_only,
         .token = r->token,
         .client_hash = r->hash,
         .random = chance(r->siblings),

@@ -38,7 +38,9 @@ struct routing {
     const struct pool *avoid; /* failed under this request */
     uint64_t avoided;         /* the version of the topology then */
     enum route_reason reason;
+    enum begin_mode mode;       /* of the transaction that the request begins */
     struct route_wishes hinted; /* the wishes for this request, when a rule or a hint has some */
+    unsigned said;              /* set of enum rule_own: what hints in it said */
     struct rule_set rules;      /* those that fit the session */
     unsigned own;               /* set of enum rule_own: what it has set itself */
     int rule;                   /* that this request matches, or RULE_NONE */
@@ -46,11 +48,12 @@ struct routing {
     bool ruled;        /* the rule says where to */
     bool is_read;      /* the request is surely a read */
     bool is_doubt;     /* it may be one */
-    bool read_only;    /* it begins a READ ONLY block */
+    bool read_only;    /* it is the first one of a READ ONLY block */
     bool wrote;        /* the transaction may have written */
     bool ddl;          /* the transaction changed the catalog */
     bool only_primary; /* a replica refused this request as a write, or broke it off */
-    bool begins;       /* the request is BEGIN */
+    bool begins;       /* the request is BEGIN, or the first one behind it */
+    bool serializable; /* so it says */
     bool has_hints;    /* hinted is what counts */
     uint32_t hash;     /* of the client address */
     const char *refusal, *sqlstate;
@@ -74,11 +77,15 @@ choose_settings(struct session *s)
 }
 /* The next request has these facts (NULL: nothing is known of it) and hints. */
 void choose_request(struct session *s, const struct facts *f, struct slice sql);
+/* opening.c: S has an opening: what the routing was after it. */
+void opening_route(struct session *s);
 /* It neither reads nor writes. */
 bool choose_is_neutral(const struct facts *f);
-/* The rule that SQL matches, and its hints; a request of several statements has its first rule of any. */
+/* The next request begins, or the rest of it behind what was kept of it. */
+void choose_start(struct session *s);
+/* The rule that SQL matches, and its hints. A request of several statements has its first rule of any; of
+ * hints that say different things the last one counts. */
 void choose_hints(struct session *s, const struct facts *f, struct slice sql);
-void choose_no_rule(struct session *s);    /* the next request begins */
 void choose_count_rule(struct session *s); /* the request was taken */
 /* The configuration changed. */
 void choose_configure(struct hall *h);
@@ -123,11 +130,14 @@ struct explained {
 };
 void choose_explain(struct session *s, const struct facts *f, struct slice sql, struct explained *out);
 bool choose_default_read_only(const struct session *s);
+bool choose_default_serializable(const struct session *s);
 void choose_forget_siblings(struct hall *h);
 void hall_forget_catalogs(struct hall *h);
 /* The first message of an extended batch: AHEAD starts with it. The whole batch goes to one node, so it is a
  * read only when all of it is here and every statement in it is one. */
 void choose_batch(struct session *s, struct slice ahead);
+/* STAYS: nothing in it leaves the transaction before it writes. */
+void choose_end_batch(struct session *s, bool stays);
 /* A replica answered the request with E before any row. True: it is sent once more, to the primary. */
 bool choose_refused(struct session *s, const struct wire_error *e);
 /* A reload may have made the databases of sessions clusters, or given them another route. */

@@ -292,6 +292,8 @@ parse_whole(struct session *s, const struct taken *m, struct slice name, struct 
         take_refuse(s, &why, true);
         return TAKE_DONE;
     }
+    if (opening_parse(s, name, st))
+        return TAKE_DONE;
     if (!link_need(s))
         return TAKE_WAIT;
     start_batch(s); /* what a Parse names is not run by it: another server may well get it again */
@@ -332,6 +334,14 @@ take_parse(struct session *s, const struct taken *m)
 
 /* ---- Bind, Describe, Execute, Close ---- */
 
+static struct statement *
+find_statement(struct session *s, struct slice name)
+{
+    if (name.len == 0)
+        return s->unnamed;
+    return most_prepared(s) == 0 ? NULL : prepared_names_find(s, name);
+}
+
 /* Bring the statement NAME to the server; the session's own statement of that name, or NULL. */
 static struct statement *
 ensure(struct session *s, struct slice name)
@@ -342,7 +352,7 @@ ensure(struct session *s, struct slice name)
         ensure_unnamed(s);
         return s->unnamed;
     }
-    st = most_prepared(s) == 0 ? NULL : prepared_names_find(s, name);
+    st = find_statement(s, name);
     if (st != NULL)
         ensure_named(s, st);
     return st;
@@ -357,6 +367,8 @@ take_bind(struct session *s, const struct taken *m)
 
     if (c.bad)
         return m->whole || m->bytes.len > NAMES_MAX ? malformed(s) : TAKE_MORE;
+    if (opening_bind(s, m, portal, find_statement(s, name)))
+        return TAKE_DONE;
     if (!link_need(s))
         return TAKE_WAIT;
     start_batch(s);
@@ -382,6 +394,8 @@ take_describe(struct session *s, const struct taken *m)
 
     if (c.bad)
         return malformed(s);
+    if (opening_describe(s, what, find_statement(s, name)))
+        return TAKE_DONE;
     if (!link_need(s))
         return TAKE_WAIT;
     start_batch(s);
@@ -405,6 +419,8 @@ take_execute(struct session *s, const struct taken *m)
 
     if (c.bad)
         return malformed(s);
+    if (opening_execute(s))
+        return TAKE_DONE;
     if (!link_need(s))
         return TAKE_WAIT;
     start_batch(s);
@@ -459,6 +475,8 @@ take_sync(struct session *s, const struct taken *m)
     if (s->server == NULL) {
         pending_push(s, PENDING_SYNC, PENDING_LOCAL);
         pending_answer_local(s);
+        if (s->status == 'I')
+            link_part(s);
         return TAKE_DONE;
     }
     if (s->copy != COPY_IN) /* PostgreSQL ignores a Sync inside COPY */

@@ -253,7 +253,7 @@ hall_drain(struct hall *h)
 
         if (s->state == SESSION_READY && h->handing_over && handover_note(s))
             continue;
-        if (s->state == SESSION_READY && !s->lost)
+        if (s->state == SESSION_READY && s->status == 'I')
             session_close(s, &why);
         else if (s->state == SESSION_LINKED)
             link_try_give_back(s);

@@ -145,9 +145,7 @@ holds_ask(struct session *s)
     t = session_scratch(s);
     wire_put_query(t, text_slice(&sql));
     text_done(&sql);
-    stream_put_copy(&s->server->stream, text_slice(t));
-    text_clear(t);
-    pending_push(s, PENDING_QUERY, PENDING_OURS | PENDING_HOLDS);
+    link_put_query(s, t, PENDING_HOLDS);
     s->asking = true;
 }
 

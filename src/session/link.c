@@ -33,9 +33,10 @@ unlink_server(struct session *s)
     pending_done(s);
     bound_clear(s);
     holds_forget(s);
+    opening_unlink(s);
     s->asking = false;
     s->copy = COPY_NONE;
-    s->client_left = s->server_left = 0;
+    s->server_left = 0;
     s->extended = EXTENDED_CLEAN;
 }
 
@@ -103,6 +104,15 @@ link_need(struct session *s)
     return true;
 }
 
+void
+link_put_query(struct session *s, struct text *t, unsigned flags)
+{
+    stream_put_copy(&s->server->stream, text_slice(t));
+    text_clear(t);
+    s->server->unnamed = (struct statement_id){ 0 };
+    pending_push(s, PENDING_QUERY, PENDING_OURS | flags);
+}
+
 /* A table changed under statements that this server knows: it learns them anew. Statements that the session
  * made by SQL are its own affair. */
 static void
@@ -117,11 +127,23 @@ forget_stale_plans(struct session *s)
         close_statement(s, id);
 }
 
-void
-link_begin(struct session *s)
+/* The server is between transactions. */
+static void
+prepare_server(struct session *s)
 {
     struct text *t;
 
+    if (s->told != s->server->reports && s->server->settings == s->settings)
+        settings_tell(s);
+    forget_stale_plans(s);
+    t = session_scratch(s);
+    if (settings_replay(s, t))
+        link_put_query(s, t, PENDING_REPLAY);
+}
+
+void
+link_begin(struct session *s)
+{
     if (!pending_is_empty(s) || s->extended == EXTENDED_BATCH) /* a Flush may have had all answers so far */
         return;
     s->request_us = session_now(s);
@@ -129,16 +151,10 @@ link_begin(struct session *s)
     retry_begin(s);
     if (s->server->status != 'I')
         return;
-    s->xact_us = s->request_us;
-    if (s->told != s->server->reports && s->server->settings == s->settings)
-        settings_tell(s);
-    forget_stale_plans(s);
-    t = session_scratch(s);
-    if (!settings_replay(s, t))
-        return;
-    stream_put_copy(&s->server->stream, text_slice(t));
-    text_clear(t);
-    pending_push(s, PENDING_QUERY, PENDING_OURS | PENDING_REPLAY);
+    if (s->opening == NULL)
+        s->xact_us = s->request_us;
+    prepare_server(s);
+    opening_send(s);
 }
 
 bool
@@ -148,8 +164,8 @@ link_is_quiet(const struct session *s)
            s->copy == COPY_NONE && s->extended == EXTENDED_CLEAN && s->server->stream.in_len == 0;
 }
 
-static void
-drain_or_stay(struct session *s)
+void
+link_part(struct session *s)
 {
     struct fault why;
 
@@ -176,7 +192,7 @@ link_try_give_back(struct session *s)
     if (server->status != 'I')
         return;
     if (session_is_pinned(s) || s->pool->conf.mode == CONF_POOL_SESSION) {
-        drain_or_stay(s);
+        link_part(s);
         return;
     }
     unlink_server(s);
@@ -184,7 +200,7 @@ link_try_give_back(struct session *s)
     pool_give_back(server, s->hall->setup.conf->general.server_reset_query_always);
     if (s->state == SESSION_READY) {
         timeouts_arm(s);
-        drain_or_stay(s);
+        link_part(s);
     }
 }
 
@@ -257,10 +273,9 @@ on_quiet(struct server *server)
         s->asking = false;
     link_try_give_back(s);
     same = s->server == server && s->state == SESSION_LINKED;
-    if ((same && s->routing != NULL) || answered)
+    if (same || answered)
         stream_resume(&s->client, STREAM_PAUSE_FULL);
-    if ((same || ((s->routing != NULL || answered) && s->state == SESSION_READY)) && s->client.in_len > 0 &&
-        s->client.paused == 0)
+    if ((same || s->state == SESSION_READY) && s->client.in_len > 0 && s->client.paused == 0)
         stream_again(&s->client);
 }
 
@@ -270,10 +285,6 @@ on_cancelled(struct server *server)
 {
     struct session *s = server->session;
 
-    if (s->routing == NULL) {
-        link_try_give_back(s);
-        return;
-    }
     on_quiet(server);
     stream_flush(&s->hall->turn);
 }

@@ -75,12 +75,12 @@ outcome_of(const struct session *s, const struct fault *cause)
     bool said = strcmp(cause->sqlstate, "08006") != 0 && strcmp(cause->sqlstate, "58030") != 0;
 
     if (!in_flight(s))
-        return s->server->status == 'I' ? OUTCOME_NOTHING : OUTCOME_ROLLED_BACK;
-    if (s->server->status == 'I' && (s->rows_flowed || s->only_reads))
+        return session_in_block(s) ? OUTCOME_ROLLED_BACK : OUTCOME_NOTHING;
+    if (!session_in_block(s) && (s->rows_flowed || s->only_reads))
         return OUTCOME_FLOWING;
     if (said)
         return OUTCOME_ROLLED_BACK;
-    if (s->server->status != 'I' && !s->ending)
+    if (session_in_block(s) && !s->ending)
         return OUTCOME_ROLLED_BACK;
     return OUTCOME_UNKNOWN;
 }
@@ -100,30 +100,25 @@ state_lost(struct session *s, const struct fault *cause)
     session_close(s, &why);
 }
 
+/* The client stays, and is told WHY. */
 static void
-keep_client(struct session *s, const struct fault *cause, enum outcome what)
+keep_client(struct session *s, const struct fault *why)
 {
-    bool in_transaction = s->server->status != 'I', busy = in_flight(s),
-         was_batch = s->extended == EXTENDED_BATCH;
+    bool in_transaction = session_in_block(s), busy = in_flight(s), was_batch = s->extended == EXTENDED_BATCH;
     bool has_sync = false;
-    char node[NET_ADDRESS_TEXT];
-    struct fault why;
 
     for (unsigned i = 0; i < pending_count(s); i++)
         has_sync = has_sync || pending_at(s, i)->kind == PENDING_SYNC;
-    transaction_lost(s, cause, &why);
-    if (what == OUTCOME_FLOWING)
-        fault_set(&why, "08006", "connection to node %s was lost during the query", node_of(s, node));
     settings_rollback(s);
     pending_undo_names(s);
     prepared_names_doubt(s);
     if (busy)
-        fail_requests(s, &why, in_transaction ? 'E' : 'I');
+        fail_requests(s, why, in_transaction ? 'E' : 'I');
     link_lose(s);
     if (s->routing != NULL)
         choose_ended(s);
     if (in_transaction)
-        s->lost_why = mem_dup(&why, sizeof(why));
+        s->lost_why = mem_dup(why, sizeof(*why));
     s->lost = in_transaction;
     s->lost_told = busy;
     session_move_to(s, SESSION_READY);
@@ -131,12 +126,24 @@ keep_client(struct session *s, const struct fault *cause, enum outcome what)
         s->extended = EXTENDED_SKIP_TO_SYNC;
     if (in_transaction)
         s->status = 'E';
+    timeouts_arm(s);
+    if (s->client.in_len > 0) /* it may have waited for that server */
+        stream_again(&s->client);
+}
+
+void
+lost_opening(struct session *s, const struct fault *why)
+{
+    log_info("client=c%" PRIu64 " server=s%" PRIu64 " could not begin its transaction: %s sqlstate=%s", s->id,
+             s->server->id, why->message, why->sqlstate);
+    keep_client(s, why);
 }
 
 void
 lost_server(struct session *s, const struct fault *cause)
 {
     enum outcome what;
+    char node[NET_ADDRESS_TEXT];
     struct fault why;
 
     log_warning("client=c%" PRIu64 " server=s%" PRIu64 " lost: %s sqlstate=%s", s->id, s->server->id,
@@ -154,7 +161,10 @@ lost_server(struct session *s, const struct fault *cause)
         return;
     what = s->server_left > 0 && !s->swallow_left ? OUTCOME_UNKNOWN : outcome_of(s, cause);
     if (what != OUTCOME_UNKNOWN) {
-        keep_client(s, cause, what);
+        transaction_lost(s, cause, &why);
+        if (what == OUTCOME_FLOWING)
+            fault_set(&why, "08006", "connection to node %s was lost during the query", node_of(s, node));
+        keep_client(s, &why);
         return;
     }
     fault_set(&why, s->server_left > 0 ? "08006" : "08007",
@@ -220,14 +230,15 @@ rolled_back(struct session *s)
     session_send(s, t);
 }
 
-static bool
-is_end(struct session *s, struct slice sql)
+/* How SQL would end the transaction: its command tag, or NULL. */
+static const char *
+end_of(struct session *s, struct slice sql)
 {
     const struct facts *f = take_facts(s, sql);
-    bool yes = f->class == CLASS_END;
+    const char *tag = f->class == CLASS_END ? f->tag : NULL;
 
     facts_drop(f);
-    return yes;
+    return tag;
 }
 
 /* ROLLBACK always ends it. COMMIT does when the client knows already; otherwise it must not look like one that
@@ -235,10 +246,9 @@ is_end(struct session *s, struct slice sql)
 static bool
 ends(struct session *s, struct slice sql)
 {
-    struct slice word = slice_head(slice_trim(sql), 8);
+    const char *tag = end_of(s, sql);
 
-    return is_end(s, sql) &&
-           (s->lost_told || slice_is_nocase(word, "rollback") || slice_is_nocase(slice_head(word, 5), "abort"));
+    return tag != NULL && (s->lost_told || strcmp(tag, "ROLLBACK") == 0);
 }
 
 static void
@@ -308,10 +318,12 @@ lost_take(struct session *s, const struct taken *m)
             rolled_back(s);
         } else {
             say_failed(s);
-            if (!c.bad && m->whole && is_end(s, sql))
+            if (!c.bad && m->whole && end_of(s, sql) != NULL)
                 lost_over(s); /* the COMMIT failed, and the transaction is over */
         }
         send_ready(s);
+        if (!s->lost)
+            link_part(s);
         break;
     case 'F':
         say_failed(s);

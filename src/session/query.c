@@ -98,14 +98,16 @@ take_query(struct session *s, const struct taken *m)
         session_protocol_error(s, "invalid message format");
         return TAKE_CLOSED;
     }
-    if (s->server == NULL && s->routing == NULL && pool_would_wait(s->pool) && !link_need(s))
+    if (s->server == NULL && s->routing == NULL && pool_would_wait(s->pool) && !opening_may_be(s, sql) &&
+        !link_need(s))
         return TAKE_WAIT; /* it is looked at when it can run */
     f = take_facts(s, sql);
     if (s->routing != NULL)
         choose_request(s, f, sql);
     if (refuse_in_mode(s, f, &why) || !pin_may_run(s, f, &why) || !choose_may_set(f, &why))
         take_refuse(s, &why, false);
-    else if ((!may_be_ours(f, sql) || !answer_locally(s, f, sql)) && !deallocate_locally(s, f)) {
+    else if ((!may_be_ours(f, sql) || !answer_locally(s, f, sql)) && !deallocate_locally(s, f) &&
+             !opening_query(s, f, sql)) {
         if (link_need(s))
             send_query(s, m, f);
         else

@@ -26,6 +26,13 @@ is_ours(const struct reply *r)
     return r->head != NULL && (r->head->flags & PENDING_OURS) != 0;
 }
 
+/* The client is not to have what comes beside the reply; but BEGIN of its own is news to it. */
+static bool
+is_hidden(const struct reply *r)
+{
+    return is_ours(r) && (r->head->flags & PENDING_OPENING) == 0;
+}
+
 static enum relayed
 pass(const struct reply *r)
 {
@@ -105,6 +112,16 @@ completed(struct session *s, const struct facts *f, unsigned n, struct slice tag
 }
 
 static enum relayed
+own_complete(struct session *s, const struct pending_entry *e)
+{
+    if (e->kind == PENDING_EXECUTE) {
+        opening_confirm(s);
+        pending_pop(s);
+    }
+    return RELAY_SWALLOW;
+}
+
+static enum relayed
 on_complete(struct session *s, const struct reply *r)
 {
     struct wire_cursor c = wire_cursor(r->body);
@@ -115,7 +132,7 @@ on_complete(struct session *s, const struct reply *r)
     if (e == NULL || (e->kind != PENDING_QUERY && e->kind != PENDING_EXECUTE))
         return RELAY_BROKEN;
     if ((e->flags & PENDING_OURS) != 0)
-        return RELAY_SWALLOW;
+        return own_complete(s, e);
     if (e->facts != NULL || s->log != NULL)
         completed(s, e->facts, e->n_done, tag);
     if (s->routing != NULL && s->routing->wrote)
@@ -180,9 +197,12 @@ on_fatal(struct session *s, const struct wire_error *e)
     return RELAY_ENDED;
 }
 
+/* What we asked or put in front of the client's request failed: the settings of its session; or its
+ * transaction cannot begin, and the server skips what follows. */
 static enum relayed
 on_own_error(struct session *s, const struct wire_error *e, const struct pending_entry *head)
 {
+    struct server *server = s->server;
     struct fault why;
 
     if ((head->flags & PENDING_HOLDS) != 0) {
@@ -190,7 +210,12 @@ on_own_error(struct session *s, const struct wire_error *e, const struct pending
         return RELAY_SWALLOW;
     }
     wire_error_fault(e, &why);
-    welcome_replayed(s, &why);
+    if ((head->flags & PENDING_OPENING) != 0) {
+        lost_opening(s, &why);
+        server_close(server, &why);
+    } else {
+        welcome_replayed(s, &why);
+    }
     return RELAY_ENDED;
 }
 
@@ -207,14 +232,14 @@ on_error(struct session *s, const struct reply *r)
         return on_fatal(s, &e);
     if (head == NULL)
         return RELAY_BROKEN;
-    if ((head->flags & (PENDING_REPLAY | PENDING_HOLDS)) != 0)
+    if ((head->flags & (PENDING_REPLAY | PENDING_HOLDS | PENDING_OPENING)) != 0)
         return on_own_error(s, &e, head);
     if (s->routing != NULL && !is_ours(r) && choose_refused(s, &e)) {
         if (head->kind != PENDING_QUERY)
             pending_skip_to_sync(s);
         return RELAY_SWALLOW;
     }
-    if (s->server->status == 'I')
+    if (!session_in_block(s))
         settings_rollback(s);
     if (head->kind != PENDING_QUERY && slice_is(e.sqlstate, "0A000") &&
         slice_is(e.message, "cached plan must not change result type"))
@@ -291,6 +316,7 @@ on_ready(struct session *s, const struct reply *r)
     }
     if (s->routing != NULL && s->routing->again)
         return RELAY_SWALLOW; /* on_quiet sends it once more */
+    opening_end(s);
     s->explained = s->rows_flowed = s->timed_out = s->retried = false;
     s->status = s->server->status;
     count_request(s, s->status);
@@ -320,7 +346,7 @@ on_report(struct session *s, const struct reply *r)
         return RELAY_BROKEN;
     if (s->server->target->one_face && is_about_standby(r->body))
         return RELAY_SWALLOW;
-    if (ours || !known)
+    if (is_hidden(r) || !known)
         return RELAY_SWALLOW; /* settings_tell() follows */
     params_drop(s->told);
     s->told = params_hold(s->server->reports);
@@ -342,7 +368,7 @@ on_notice(struct session *s, const struct reply *r)
     s->server->old = s->server->old || leaving;
     if (leaving && !keeps_server(s))
         return RELAY_SWALLOW; /* another session's crash is not this client's news */
-    if (is_ours(r) || (r->head == NULL && s->server->status == 'I' && !keeps_server(s)))
+    if (is_hidden(r) || (r->head == NULL && s->server->status == 'I' && !keeps_server(s)))
         return RELAY_SWALLOW;
     return RELAY_PASS;
 }

@@ -64,6 +64,7 @@ retry_start(struct session *s)
     pending_undo_names(s);
     if (s->routing != NULL)
         choose_avoid(s);
+    opening_again(s);
     link_lose(s);
     send_again(s, &request);
     return true;
@@ -77,6 +78,7 @@ retry_elsewhere(struct session *s)
 
     log_info("client=c%" PRIu64 " replica %s refused a read, the primary gets it", s->id, s->pool->node);
     text_add(&request, text_slice(&server->request));
+    opening_again(s);
     link_lose(s);
     pool_give_back(server, false);
     send_again(s, &request);

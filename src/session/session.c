@@ -197,6 +197,7 @@ free_state(struct session *s)
     statement_drop(s->unnamed);
     s->unnamed = NULL;
     settings_done(s);
+    opening_end(s);
     choose_done(s);
     login_free(s);
     credential_drop(s->credential);

@@ -33,6 +33,7 @@ enum pending_flags {
     PENDING_REPLAY = 8,    /* OURS: settings for this session */
     PENDING_READY = 16,    /* REFUSAL of a simple query */
     PENDING_HOLDS = 32,    /* OURS: what the server still holds */
+    PENDING_OPENING = 64,  /* OURS: begins the transaction that the client believes to be in */
 };
 struct pending_entry {
     uint8_t kind, flags;
@@ -81,6 +82,9 @@ struct statement {
     uint8_t name_len;
     char name[STATEMENT_NAME]; /* as servers know it */
 };
+/* What a server's unnamed statement is when it is none of a session's: it is closed, or replaced, before use.
+ */
+#define STATEMENT_STRANGE ((struct statement_id){ 0, UINT64_MAX })
 struct statement *
 statement_intern(struct hall *h, struct slice sql, struct slice types, bool may_parse, bool *parsed);
 struct statement *statement_hold(struct statement *st);
@@ -175,6 +179,7 @@ struct taken {
     struct wire_frame frame;
     struct slice bytes; /* of the message, header included: what is here of it */
     struct slice body;  /* the same without header */
+    struct slice ahead; /* what is here from this message on */
     bool whole;
 };
 size_t take_bytes(struct session *s, struct slice bytes);
@@ -210,6 +215,10 @@ bool link_need(struct session *s);
 void link_try_give_back(struct session *s);
 /* The client goes: what becomes of its server. */
 void link_drop(struct session *s);
+/* The Query in T is our own. It ends the server's unnamed statement, as any does. */
+void link_put_query(struct session *s, struct text *t, unsigned flags);
+/* Between transactions: close when the session is to go. */
+void link_part(struct session *s);
 /* Nothing is outstanding in either direction. */
 bool link_is_quiet(const struct session *s);
 void link_stop_waiting(struct session *s); /* fine when it does not wait */
@@ -220,6 +229,28 @@ link_lose(struct session *s); /* its server died: it has none any more; outstand
 void link_begin(struct session *s);
 /* A server of its own for a replication client; welcome_server() or welcome_trouble() follows. */
 bool link_open_replication(struct session *s, struct slice mode, struct fault *why);
+
+/* ---- opening.c: a BEGIN that is kept until a statement needs a server ---- */
+
+/* The client is in a transaction, on its server or as soon as that has read what is on its way. */
+bool session_in_block(const struct session *s);
+/* Each is true when it answered the message. ST may be NULL. */
+bool opening_query(struct session *s, const struct facts *f, struct slice sql);
+bool opening_parse(struct session *s, struct slice name, struct statement *st);
+bool opening_bind(struct session *s, const struct taken *m, struct slice portal, struct statement *st);
+bool opening_describe(struct session *s, uint8_t what, const struct statement *st);
+bool opening_execute(struct session *s);
+/* No is sure: opening_query() would not take SQL. */
+bool opening_may_be(const struct session *s, struct slice sql);
+void opening_send(struct session *s);    /* the server is to get the first request of the block next */
+void opening_confirm(struct session *s); /* one of its statements is done */
+/* It is not confirmed, and nothing more may go out before it is. The session has one. */
+bool opening_holds_back(const struct session *s);
+void opening_again(struct session *s);  /* the request is sent to another server: that begins it, too */
+void opening_unlink(struct session *s); /* the server is gone, and with it what it began */
+void opening_end(struct session *s);
+/* The first request of the block was refused here: the block failed. Fine without an opening. */
+void opening_fail(struct session *s);
 
 /* ---- retry.c: a read that nobody answered is sent once more ---- */
 void retry_begin(struct session *s);
@@ -234,6 +265,8 @@ size_t relay_bytes(struct session *s, struct slice bytes);
 
 /* ---- lost.c: the server died in a transaction ---- */
 void lost_server(struct session *s, const struct fault *why);
+/* The server refused to begin the transaction: it is lost before anything ran in it. */
+void lost_opening(struct session *s, const struct fault *why);
 /* A message of the client while its transaction is lost. */
 enum take lost_take(struct session *s, const struct taken *m);
 

@@ -80,6 +80,7 @@ take_refuse(struct session *s, const struct fault *why, bool extended)
         session_close(s, why);
         return;
     }
+    opening_fail(s);
     e = pending_push(s, PENDING_REFUSAL, PENDING_LOCAL | (extended ? 0 : PENDING_READY));
     e->refusal = mem_dup(why, sizeof(*why));
     if (extended)
@@ -163,16 +164,16 @@ is_batched(uint8_t type)
     return type == 'P' || type == 'B' || type == 'D' || type == 'E' || type == 'C';
 }
 
-/* The same when there is a node to be chosen; BYTES start with M. */
+/* The same when there is a node to be chosen. */
 static enum take
-take_routed(struct session *s, const struct rule *rule, struct taken *m, struct slice bytes)
+take_routed(struct session *s, const struct rule *rule, struct taken *m)
 {
     enum take answer;
 
     if (s->routing->again)
         return TAKE_WAIT; /* what comes next must not overtake it */
     if (is_batched(m->frame.type))
-        choose_batch(s, bytes);
+        choose_batch(s, m->ahead);
     answer = take_one(s, rule, m);
     if (s->state == SESSION_GONE)
         return TAKE_CLOSED;
@@ -209,8 +210,11 @@ take_message(struct session *s, struct slice bytes, size_t *used)
     }
     m.bytes = slice_head(bytes, m.frame.len);
     m.body = slice_tail(m.bytes, WIRE_HEADER);
+    m.ahead = bytes;
     m.whole = m.bytes.len == m.frame.len;
-    answer = s->routing == NULL ? take_one(s, rule, &m) : take_routed(s, rule, &m, bytes);
+    if (s->opening != NULL && opening_holds_back(s))
+        return TAKE_WAIT;
+    answer = s->routing == NULL ? take_one(s, rule, &m) : take_routed(s, rule, &m);
     if (answer == TAKE_DONE && s->state != SESSION_GONE) {
         *used = m.bytes.len;
         if (s->retriable)

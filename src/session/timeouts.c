@@ -51,6 +51,19 @@ waiting_limit(const struct session *s)
     return wants_notice(s) ? s->hall->setup.conf->general.query_wait_notify : s->pool->conf.query_wait_us;
 }
 
+/* In a transaction that has no server: the limit that is reached first. */
+static int64_t
+block_limit(const struct session *s, int64_t *since)
+{
+    const struct session_limits *l = &s->limits;
+
+    if (l->transaction_us == 0 ||
+        (l->idle_transaction_us > 0 && s->since_us + l->idle_transaction_us < s->xact_us + l->transaction_us))
+        return l->idle_transaction_us;
+    *since = s->xact_us;
+    return l->transaction_us;
+}
+
 /* The limit that applies to a session without a server, and since when; 0: none does. */
 static int64_t
 limit_of(const struct session *s, int64_t *since)
@@ -74,7 +87,7 @@ limit_of(const struct session *s, int64_t *since)
         *since = s->waiter.since_us;
         return waiting_limit(s);
     case SESSION_READY:
-        return s->lost ? 0 : s->limits.idle_us;
+        return s->status == 'I' ? s->limits.idle_us : block_limit(s, since);
     default:
         return 0;
     }
@@ -146,6 +159,19 @@ refuse_request(struct session *s)
 }
 
 static void
+fault_idle(const struct session *s, struct fault *why)
+{
+    int64_t since = s->since_us;
+
+    if (s->status == 'I')
+        fault_set(why, "57P05", "terminating connection due to idle-session timeout");
+    else if (block_limit(s, &since) == s->limits.transaction_us && since == s->xact_us)
+        fault_set(why, "25P04", "terminating connection due to transaction timeout");
+    else
+        fault_set(why, "25P03", "terminating connection due to idle-in-transaction timeout");
+}
+
+static void
 expire(struct session *s)
 {
     struct fault why;
@@ -159,7 +185,7 @@ expire(struct session *s)
         fault_no_server(s, &why);
         break;
     case SESSION_READY:
-        fault_set(&why, "57P05", "terminating connection due to idle-session timeout");
+        fault_idle(s, &why);
         break;
     case SESSION_WELCOME:
         fault_no_server(s, &why);

@@ -108,18 +108,35 @@ choose_read_settings(struct session *s)
     }
 }
 
+/* The session has set NAME to one of WORDS. */
+static bool
+is_set_to(const struct session *s, struct slice name, const char *const *words)
+{
+    const struct param *p = params_find(s->settings, name);
+    struct text copy = { 0 };
+    struct slice value = p == NULL ? SLICE("") : value_of(p->value, &copy);
+    bool found = false;
+
+    for (; !found && *words != NULL; words++)
+        found = slice_is_nocase(value, *words);
+    text_done(&copy);
+    return found;
+}
+
 bool
 choose_default_read_only(const struct session *s)
 {
-    const struct param *p = params_find(s->settings, SLICE("default_transaction_read_only"));
-    struct text copy = { 0 };
-    bool on;
+    static const char *const yes[] = { "on", "true", "yes", "t", "y", "1", NULL };
 
-    if (p == NULL)
-        return false;
-    on = slice_is_nocase(value_of(p->value, &copy), "on") || slice_is_nocase(value_of(p->value, &copy), "true");
-    text_done(&copy);
-    return on;
+    return is_set_to(s, SLICE("default_transaction_read_only"), yes);
+}
+
+bool
+choose_default_serializable(const struct session *s)
+{
+    static const char *const word[] = { "serializable", NULL };
+
+    return is_set_to(s, SLICE("default_transaction_isolation"), word);
 }
 
 /* For SHOW, of any session. */

@@ -36,15 +36,24 @@ is_begin(const PgQuery__TransactionStmt *t)
            t->kind == PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_START;
 }
 
-static enum statement_class
-class_of_transaction(const PgQuery__TransactionStmt *t)
+static void
+classify_transaction(struct analysis *a, const PgQuery__TransactionStmt *t)
 {
-    if (is_begin(t))
-        return CLASS_BEGIN;
-    if (t->kind == PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_COMMIT ||
-        t->kind == PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_ROLLBACK)
-        return t->chain ? CLASS_OTHER : CLASS_END;
-    return CLASS_OTHER;
+    static const struct {
+        enum statement_class class;
+        const char *tag;
+    } kinds[] = {
+        [PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_BEGIN] = { CLASS_BEGIN, "BEGIN" },
+        [PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_START] = { CLASS_BEGIN, "START TRANSACTION" },
+        [PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_COMMIT] = { CLASS_END, "COMMIT" },
+        [PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_ROLLBACK] = { CLASS_END, "ROLLBACK" },
+    };
+    size_t kind = (size_t)t->kind;
+
+    if (t->chain || kind >= sizeof(kinds) / sizeof(kinds[0]) || kinds[kind].tag == NULL)
+        return;
+    a->class = kinds[kind].class;
+    a->tag = kinds[kind].tag;
 }
 
 static char *
@@ -64,7 +73,10 @@ classify(struct analysis *a, const PgQuery__Node *stmt)
 {
     a->class = CLASS_OTHER;
     if (stmt->node_case == PG_QUERY__NODE__NODE_TRANSACTION_STMT) {
-        a->class = class_of_transaction(stmt->transaction_stmt);
+        classify_transaction(a, stmt->transaction_stmt);
+    } else if (transaction_is_mode(stmt)) {
+        a->class = CLASS_MODE;
+        a->tag = "SET";
     } else if (stmt->node_case == PG_QUERY__NODE__NODE_VARIABLE_SHOW_STMT) {
         a->class = CLASS_SHOW;
         a->show_name = lower_dup(stmt->variable_show_stmt->name);

@@ -16,6 +16,7 @@ struct analysis {
     enum statement_class class;
     unsigned n_statements;
     char *show_name; /* NULL or on the heap, lower case */
+    const char *tag; /* constant, or NULL */
     struct effects effects;
 };
 

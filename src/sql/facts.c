@@ -191,6 +191,7 @@ static void
 fill(struct facts *f, const struct analysis *a, uint8_t **at)
 {
     f->class = a->class;
+    f->tag = a->tag;
     f->analysed = a->analysed;
     f->transaction_block = a->transaction_block;
     f->reads_only = a->reads_only;

@@ -75,6 +75,15 @@ note_value(struct transaction_mode *mode, const PgQuery__VariableSetStmt *set)
     mode->by_value = true;
 }
 
+bool
+transaction_is_mode(const PgQuery__Node *stmt)
+{
+    const PgQuery__VariableSetStmt *set = stmt->variable_set_stmt;
+
+    return stmt->node_case == PG_QUERY__NODE__NODE_VARIABLE_SET_STMT &&
+           set->kind == PG_QUERY__VARIABLE_SET_KIND__VAR_SET_MULTI && strcmp(set->name, "TRANSACTION") == 0;
+}
+
 static void
 note_set(struct transaction_mode *mode, const PgQuery__VariableSetStmt *set)
 {

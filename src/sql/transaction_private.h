@@ -13,6 +13,8 @@ struct transaction_mode {
     bool by_value;     /* SET name TO value: a literal decides */
 };
 
+/* SET TRANSACTION, but for its SNAPSHOT. */
+bool transaction_is_mode(const PgQuery__Node *stmt);
 /* Changes what STMT says something about. */
 void transaction_note(struct transaction_mode *mode, const PgQuery__Node *stmt);
 

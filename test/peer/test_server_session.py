@@ -183,7 +183,7 @@ def test_a_commit_whose_server_goes_is_08007(play):
 def test_a_statement_in_a_transaction_whose_server_goes_is_40001(play):
     weir, server = play(once("'in tx'", lambda p: p.close()))
     w = weir.wire()
-    w.query("BEGIN")
+    w.query("BEGIN; SELECT 1")
     answer = ask(w, "SELECT 'in tx'")
     assert (answer.level, answer.sqlstate) == ("ERROR", "40001")
     assert w.status == "E"

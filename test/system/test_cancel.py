@@ -41,7 +41,7 @@ def test_cancel_in_a_transaction_fails_it_and_keeps_the_client(weir, cluster):
 def test_cancel_of_a_waiting_query_answers_57014_and_the_others_keep_their_place(make_weir, cluster):
     weir = make_weir(default_pool_size=1)
     holder, first, second = weir.wire(), weir.wire(), weir.wire()
-    holder.query("BEGIN")
+    holder.query("BEGIN; SELECT 1")
     first.send(wire.query("SELECT 'first'"))
     second.send(wire.query("SELECT 'second'"))
     wait_until(lambda: weir.pool()["cl_waiting"] == "2")

@@ -38,7 +38,7 @@ def test_a_client_too_many_hears_of_the_limit(make_weir, option, message):
 def test_a_long_wait_ends_the_client(make_weir):
     weir = make_weir(section="pgbouncer", query_wait_timeout=1, default_pool_size=1, pool_mode="transaction")
     with weir.wire() as first, weir.wire() as second:
-        first.query("BEGIN")
+        first.query("BEGIN; SELECT 1")
         second.send(wire.query("SELECT 1"))
         assert last_words(second) == ("FATAL", "08P01", "query_wait_timeout")
         assert first.value("SELECT 'kept'") == "kept"
@@ -48,7 +48,7 @@ def test_a_long_wait_ends_the_client(make_weir):
 def test_without_compat_a_long_wait_keeps_the_client(make_weir):
     weir = make_weir(query_wait_timeout=1, default_pool_size=1, pool_mode="transaction")
     with weir.wire() as first, weir.wire() as second:
-        first.query("BEGIN")
+        first.query("BEGIN; SELECT 1")
         assert refused(second.query, "SELECT 1").sqlstate == "53300"
         first.query("COMMIT")
         assert second.value("SELECT 'kept'") == "kept"

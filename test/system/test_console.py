@@ -59,7 +59,7 @@ def test_a_bad_command_is_an_error_and_the_console_stays(weir, command):
 
 def test_pause_waits_for_transactions_and_holds_new_ones(weir):
     busy, other = weir.wire(), weir.wire()
-    busy.query("BEGIN")
+    busy.query("BEGIN; SELECT 1")
     console = weir.raw().login("admin", "pgbouncer")
     console.send(wire.query("PAUSE"))
     other.send(wire.query("SELECT 'held'"))
@@ -111,7 +111,7 @@ def test_a_paused_client_is_held_as_long_as_the_pause(make_weir):
 
 def test_cancel_on_the_console_ends_a_waiting_pause(weir):
     busy = weir.wire()
-    busy.query("BEGIN")
+    busy.query("BEGIN; SELECT 1")
     console = weir.raw().login("admin", "pgbouncer")
     console.send(wire.query("PAUSE"))
     wait_until(lambda: {r["key"]: r["value"] for r in weir.console("SHOW STATE")}["paused"] == "yes")
@@ -136,7 +136,7 @@ def test_reconnect_replaces_servers_without_a_trace_for_clients(make_weir):
 
 def test_kill_ends_the_clients_of_a_database_with_57P01(weir, cluster):
     w, other = weir.wire(), weir.wire(database="app2")
-    w.query("BEGIN")
+    w.query("BEGIN; SELECT 1")
     weir.console("KILL app")
     errors = [m.fields() for m in w.expect_closed() if m.kind == "E"]
     assert [(f["V"], f["C"], f["M"]) for f in errors] \
@@ -182,7 +182,7 @@ def test_suspend_and_resume_lose_nothing(weir):
 def test_wait_close_waits_for_old_servers(make_weir):
     weir = make_weir(default_pool_size=1)
     w = weir.wire()
-    w.query("BEGIN")
+    w.query("BEGIN; SELECT 1")
     weir.console("RECONNECT app")
     waiter = Worker(weir.console, "WAIT_CLOSE app")
     stays_true(lambda: waiter.is_alive(), 0.3)
@@ -205,7 +205,7 @@ def test_set_changes_an_option_until_the_next_reload(make_weir):
 @pytest.mark.parametrize("command", ["SHUTDOWN", "SHUTDOWN WAIT_FOR_SERVERS", "SHUTDOWN WAIT_FOR_CLIENTS"])
 def test_shutdown_ends_the_process(weir, command):
     w = weir.wire()
-    w.query("BEGIN")
+    w.query("BEGIN; SELECT 1")
     console = weir.raw().login("admin", "pgbouncer")
     console.send(wire.query(command))
     if command == "SHUTDOWN":

@@ -78,7 +78,7 @@ def test_admins_get_in_when_clients_are_at_their_limit(make_weir):
 def test_waiting_too_long_is_an_error_and_the_client_stays(make_weir):
     weir = make_weir(default_pool_size=1, query_wait_timeout=1)
     holder, waiter = weir.wire(), weir.wire()
-    holder.query("BEGIN")
+    holder.query("BEGIN; SELECT 1")
     start = time.monotonic()
     with pytest.raises(wire.ServerError) as e:
         waiter.query("SELECT 1")
@@ -94,7 +94,7 @@ def test_waiting_too_long_is_an_error_and_the_client_stays(make_weir):
 def test_a_waiting_batch_that_times_out_skips_to_its_sync(make_weir):
     weir = make_weir(default_pool_size=1, query_wait_timeout="500ms")
     holder, waiter = weir.wire(), weir.wire()
-    holder.query("BEGIN")
+    holder.query("BEGIN; SELECT 1")
     waiter.send(wire.extended("SELECT 1"), wire.extended("SELECT 2"), wire.sync())
     assert waiter.kinds() == "EZ"
     holder.query("COMMIT")
@@ -104,7 +104,7 @@ def test_a_waiting_batch_that_times_out_skips_to_its_sync(make_weir):
 def test_query_wait_timeout_of_a_user_beats_the_general_one(make_weir):
     weir = make_weir(default_pool_size=1, query_wait_timeout=30, users={"app": {"query_wait_timeout": "300ms"}})
     holder, waiter = weir.wire(), weir.wire()
-    holder.query("BEGIN")
+    holder.query("BEGIN; SELECT 1")
     with pytest.raises(wire.ServerError, match="53300"):
         waiter.query("SELECT 1", seconds=5)
     assert holder.status == "T"

@@ -58,7 +58,7 @@ def test_show_nodes_tells_roles_positions_and_lag(calm_weir, trio):
 def test_show_nodes_counts_the_servers_of_each_node(calm_weir):
     holders = [calm_weir.wire() for _ in range(3)]
     for w in holders:
-        w.query("BEGIN")
+        w.query("BEGIN; SELECT 1")
     assert int(state_of(calm_weir, "pg1")["servers"]) >= 3
     nodes_read(calm_weir)
     assert int(state_of(calm_weir, "pg2")["servers"]) >= 1

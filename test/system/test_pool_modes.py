@@ -101,7 +101,7 @@ def test_statement_mode_refuses_a_transaction_block_and_leaks_none(make_weir):
     w = weir.wire()
     assert w.value("SELECT 1") == "1"
     with pytest.raises((wire.ServerError, wire.Closed)):
-        w.query("BEGIN")
+        w.query("BEGIN; SELECT 1")
     other = weir.wire()
     assert other.value("SELECT 2") == "2"
     assert other.status == "I"

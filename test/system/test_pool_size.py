@@ -46,7 +46,7 @@ def test_a_pool_of_one_is_fair_between_workers(make_weir):
 def test_waiters_are_served_first_come_first_served(make_weir):
     weir = make_weir(default_pool_size=1, workers=1)  # between workers a millisecond's difference does not count
     holder = weir.wire()
-    holder.query("BEGIN")
+    holder.query("BEGIN; SELECT 1")
     waiting = []
     for i in range(8):
         w = weir.wire()
@@ -107,9 +107,9 @@ def test_min_pool_size_keeps_servers_ready(make_weir, cluster):
 def test_the_reserve_opens_after_its_timeout_only(make_weir, cluster):
     weir = make_weir(default_pool_size=1, reserve_pool_size=1, reserve_pool_timeout=1)
     holder, waiter, third = weir.wire(), weir.wire(), weir.wire()
-    holder.query("BEGIN")
+    holder.query("BEGIN; SELECT 1")
     start = time.monotonic()
-    waiter.query("BEGIN")
+    waiter.query("BEGIN; SELECT 1")
     assert 0.8 <= time.monotonic() - start < 5
     third.send(wire.query("SELECT 1"))
     stays_true(lambda: len(cluster.pids()) <= 2, 1.5, "pool and reserve bound the servers")

@@ -16,7 +16,7 @@ def config(weir, key):
 def test_a_new_pool_size_counts_at_once(make_weir, cluster):
     weir = make_weir(default_pool_size=1)
     a, b = weir.wire(), weir.wire()
-    a.query("BEGIN")
+    a.query("BEGIN; SELECT 1")
     b.send(wire.query("SELECT 'b'"))
     wait_until(lambda: weir.pool()["cl_waiting"] == "1")
     weir.reload(default_pool_size=2)
@@ -28,7 +28,7 @@ def test_a_smaller_pool_size_shrinks_the_pool(make_weir, cluster):
     weir = make_weir(default_pool_size=4)
     clients = [weir.wire() for _ in range(4)]
     for c in clients:
-        c.query("BEGIN")
+        c.query("BEGIN; SELECT 1")
     weir.reload(default_pool_size=1)
     assert len(cluster.pids()) == 4, "transactions go on"
     for c in clients:
@@ -137,7 +137,7 @@ def test_a_database_that_moves_serves_from_its_new_place(make_weir):
     weir = make_weir(databases={"d": {"dbname": "app"}}, default_pool_size=1)
     w = weir.wire(database="d")
     assert w.value("SELECT current_database()") == "app"
-    w.query("BEGIN")
+    w.query("BEGIN; SELECT 1")
     weir.databases["d"]["dbname"] = "app2"
     weir.reload()
     assert w.value("SELECT current_database()") == "app", "a transaction ends where it began"

@@ -155,8 +155,8 @@ def test_a_request_that_waited_for_a_replica_runs_there_whatever_it_is(trio, tri
     first, second = weir.wire(), weir.wire(seconds=5)
     for w in (first, second):
         w.query("SET pgweir.route = 'node:pg2'")
-    first.query("BEGIN")
-    second.send(wire.query("BEGIN"))
+    first.query("BEGIN; SELECT 1")
+    second.send(wire.query("BEGIN; SELECT 1"))
     time.sleep(0.3)
     first.query("COMMIT")
     second.finish()

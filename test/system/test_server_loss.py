@@ -54,7 +54,7 @@ def test_a_lost_transaction_is_40001_and_the_client_stays(make_weir, cluster):
 def test_a_lost_transaction_by_the_extended_protocol_skips_to_sync(make_weir, cluster):
     weir = make_weir(default_pool_size=1)
     w = weir.wire()
-    w.query("BEGIN")
+    w.query("BEGIN; SELECT 1")
     cluster.terminate(cluster.pids()[0])
     w.send(wire.extended("SELECT 1"), wire.extended("SELECT 2"), wire.sync())
     with pytest.raises(wire.ServerError, match="40001"):

@@ -106,7 +106,7 @@ def test_show_pools_counts_true(make_weir):
     idle = weir.wire()
     waiting = weir.wire()
     for w in active:
-        w.query("BEGIN")
+        w.query("BEGIN; SELECT 1")
     waiting.send(wire.query("SELECT 1"))
     row = wait_until(lambda: (lambda r: r if r["cl_waiting"] == "1" else None)(weir.pool()))
     assert (row["cl_active"], row["sv_active"], row["sv_idle"]) == ("3", "2", "0"), "an idle client counts as active, as in PgBouncer"

@@ -25,16 +25,30 @@ def test_idle_clients_are_told_and_the_end_is_clean(weir, how):
         assert last_error(w) == ["57P01"]
 
 
+@pytest.mark.parametrize("begin", ["BEGIN", "BEGIN; SELECT 1"])
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_a_transaction_may_end_during_the_drain(make_weir, how):
+def test_a_transaction_may_end_during_the_drain(make_weir, how, begin):
     weir = make_weir(drain_timeout=10)
     w = weir.wire()
-    w.query("BEGIN")
+    w.query(begin)
     weir.send_signal(how)
     for _ in range(5):
         assert w.value("SELECT 'still here'") == "still here"
     w.query("COMMIT")
     assert last_error(w) == ["57P01"]
+    assert weir.wait() == 0
+
+
+@pytest.mark.parametrize("way", [wire.Wire.query, wire.Wire.extended])
+@pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
+def test_a_transaction_without_a_statement_may_end_during_the_drain(make_weir, way, end):
+    weir = make_weir(drain_timeout=10)
+    w = weir.wire()
+    way(w, "BEGIN")
+    weir.send_signal(signal.SIGTERM)
+    weir.wait_log("shutting down")
+    way(w, end)
+    assert w.status == "I" and last_error(w) == ["57P01"]
     assert weir.wait() == 0
 
 
@@ -51,7 +65,7 @@ def test_a_running_query_finishes_during_the_drain(make_weir, cluster):
 def test_waiting_clients_are_served_during_the_drain(make_weir):
     weir = make_weir(default_pool_size=1, drain_timeout=10)
     holder, waiter = weir.wire(), weir.wire()
-    holder.query("BEGIN")
+    holder.query("BEGIN; SELECT 1")
     waiter.send(wire.query("SELECT 'waited'"))
     wait_until(lambda: weir.pool()["cl_waiting"] == "1")
     weir.send_signal(signal.SIGTERM)
@@ -63,7 +77,7 @@ def test_waiting_clients_are_served_during_the_drain(make_weir):
 def test_new_logins_are_refused_with_57P03_while_draining(make_weir):
     weir = make_weir(drain_delay=3, drain_timeout=5)
     w = weir.wire()
-    w.query("BEGIN")
+    w.query("BEGIN; SELECT 1")
     weir.send_signal(signal.SIGTERM)
 
     def refused():
@@ -83,7 +97,7 @@ def test_new_logins_are_refused_with_57P03_while_draining(make_weir):
 def test_admins_get_in_by_unix_socket_while_draining(make_weir):
     weir = make_weir(drain_timeout=10)
     w = weir.wire()
-    w.query("BEGIN")
+    w.query("BEGIN; SELECT 1")
     weir.send_signal(signal.SIGTERM)
     assert weir.raw(host=weir.folder).login("admin", "pgbouncer").query("SHOW STATE")
     w.query("COMMIT")
@@ -94,7 +108,7 @@ def test_who_is_left_at_the_end_of_the_drain_is_cut_off_and_counted(make_weir, c
     weir = make_weir(drain_timeout=1)
     weir.wanted_status = (4,)
     idle_in_tx, running = weir.wire(), weir.wire()
-    idle_in_tx.query("BEGIN")
+    idle_in_tx.query("BEGIN; SELECT 1")
     running.send(wire.query("SELECT pg_sleep(30)"))
     wait_until(lambda: cluster.value("SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND state = 'active'"))
     start = time.monotonic()
@@ -110,7 +124,7 @@ def test_a_second_signal_ends_now(make_weir, how):
     weir = make_weir(drain_timeout=60)
     weir.wanted_status = (0, 4)
     w = weir.wire()
-    w.query("BEGIN")
+    w.query("BEGIN; SELECT 1")
     weir.send_signal(how)
     weir.wait_log("shutting down")
     assert w.value("SELECT 1") == "1"
@@ -122,7 +136,7 @@ def test_a_second_signal_ends_now(make_weir, how):
 
 def test_quit_ends_at_once(make_weir):
     weir = make_weir(drain_timeout=60)
-    weir.wire().query("BEGIN")
+    weir.wire().query("BEGIN; SELECT 1")
     start = time.monotonic()
     assert weir.stop(signal.SIGQUIT, 10) == 0
     assert time.monotonic() - start < 4

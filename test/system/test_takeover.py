@@ -72,6 +72,19 @@ def test_a_transaction_ends_in_the_old_process_and_its_client_moves_then(weir, c
     assert w.value("SELECT pg_backend_pid()") != backend
 
 
+@pytest.mark.parametrize("sql", ["SELECT 1", None])
+def test_a_transaction_without_a_statement_ends_in_the_old_process(weir, sql):
+    w = weir.wire()
+    w.query("BEGIN")
+    old = weir.take_over()
+    assert old.poll() is None
+    if sql:
+        assert w.value(sql) == "1" and w.status == "T"
+    w.query("COMMIT")
+    assert gone(old) == 0
+    assert w.value("SELECT 1") == "1" and w.status == "I"
+
+
 def test_a_long_query_outlasts_the_drain_timeout(make_weir, cluster):
     weir = make_weir(drain_timeout=1)
     w = weir.wire()
@@ -86,7 +99,7 @@ def test_a_long_query_outlasts_the_drain_timeout(make_weir, cluster):
 def test_a_waiting_client_is_served(make_weir):
     weir = make_weir(default_pool_size=1)
     holder, waiter = weir.wire(), weir.wire()
-    holder.query("BEGIN")
+    holder.query("BEGIN; SELECT 1")
     waiter.send(wire.query("SELECT 'waited'"))
     wait_until(lambda: weir.pool()["cl_waiting"] == "1")
     old = weir.take_over()
@@ -240,7 +253,7 @@ def test_a_bad_configuration_changes_nothing(weir):
 def test_the_old_process_goes_on_when_the_new_one_is_killed(make_weir):
     weir = make_weir(drain_timeout=30, pidfile="pgweir.pid")
     busy, idle = weir.wire(), weir.wire()
-    busy.query("BEGIN")
+    busy.query("BEGIN; SELECT 1")
     old = weir.take_over()
     wait_until(lambda: len([r for r in weir.console("SHOW CLIENTS") if r["database"] == "app"]) == 1)
     weir.process.kill()
@@ -262,7 +275,7 @@ def test_the_old_process_goes_on_when_the_new_one_is_killed(make_weir):
 def test_term_to_the_old_process_cuts_off_who_is_left(make_weir):
     weir = make_weir(drain_timeout=1)
     w = weir.wire()
-    w.query("BEGIN")
+    w.query("BEGIN; SELECT 1")
     old = weir.take_over()
     old.send_signal(signal.SIGTERM)
     assert [m.fields()["C"] for m in w.expect_closed(10) if m.kind == "E"] == ["57P01"]
@@ -274,7 +287,7 @@ def test_term_to_the_old_process_cuts_off_who_is_left(make_weir):
 def test_term_to_the_new_process_ends_the_old_one_too(make_weir):
     weir = make_weir(drain_timeout=20)
     w = weir.wire()
-    w.query("BEGIN")
+    w.query("BEGIN; SELECT 1")
     old = weir.take_over()
     assert weir.stop() == 0
     weir.status = 0
@@ -288,7 +301,7 @@ def test_one_restart_after_the_other_while_clients_stay_behind(make_weir):
     clients = []
     for i in range(4):
         w = weir.wire()
-        w.query("BEGIN")
+        w.query("BEGIN; SELECT 1")
         clients.append(w)
         weir.take_over()
     assert [w.value("SELECT 1") for w in clients] == ["1"] * 4
@@ -428,7 +441,7 @@ def test_the_new_process_is_killed_at_any_moment(make_weir):
         idle = [weir.wire() for _ in range(20)]
         busy = [weir.wire() for _ in range(3)]
         for w in busy:
-            w.query("BEGIN")
+            w.query("BEGIN; SELECT 1")
         old = weir.take_over(wait=False)
         deadline = time.monotonic() + i * 0.04
         wait_until(lambda: time.monotonic() > deadline)

@@ -23,18 +23,20 @@ def test_an_idle_client_is_closed(make_weir):
     assert (f["C"], f["M"]) == ("57P05", "terminating connection due to idle-session timeout")
 
 
-def test_client_idle_timeout_spares_the_busy_and_those_in_a_transaction(make_weir):
+@pytest.mark.parametrize("begin", ["BEGIN", "BEGIN; SELECT 1"])
+def test_client_idle_timeout_spares_the_busy_and_those_in_a_transaction(make_weir, begin):
     weir = make_weir(client_idle_timeout="400ms")
     busy, waiting = weir.wire(), weir.wire()
-    waiting.query("BEGIN")
+    waiting.query(begin)
     assert busy.query("SELECT pg_sleep(1.2)")
     assert waiting.value("SELECT 1") == "1"
 
 
-def test_idle_in_a_transaction_is_closed_and_rolled_back(make_weir, cluster):
+@pytest.mark.parametrize("begin", ["BEGIN", "BEGIN; SELECT 1"])
+def test_idle_in_a_transaction_is_closed_and_rolled_back(make_weir, cluster, begin):
     weir = make_weir(idle_transaction_timeout=1, default_pool_size=1)
     w = weir.wire()
-    w.query("BEGIN")
+    w.query(begin)
     f = fatal(w)
     assert (f["C"], f["M"]) == ("25P03", "terminating connection due to idle-in-transaction timeout")
     assert weir.wire().value("SELECT 'free'") == "free"
@@ -88,6 +90,15 @@ def test_a_long_transaction_is_closed(make_weir, cluster):
     assert (e.value.level, e.value.sqlstate) == ("FATAL", "25P04")
     assert e.value.message == "terminating connection due to transaction timeout"
     assert weir.wire().value("SELECT 1") == "1"
+
+
+@pytest.mark.parametrize("transaction, idle, code", [("1s", "300ms", "25P03"), ("1s", 0, "25P04"), (0, "1s", "25P03"),
+                                                     ("300ms", "5s", "25P04")])
+def test_a_transaction_without_a_statement_has_both_its_limits(make_weir, transaction, idle, code):
+    weir = make_weir(transaction_timeout=transaction, idle_transaction_timeout=idle, client_idle_timeout="100ms")
+    w = weir.wire()
+    w.query("BEGIN")
+    assert fatal(w)["C"] == code
 
 
 def test_timeouts_of_a_user_beat_the_general_ones(make_weir):

@@ -47,6 +47,9 @@ static const struct {
     { "SAVEPOINT a", CLASS_OTHER, 1, false },
     { "PREPARE TRANSACTION 'a'", CLASS_OTHER, 1, false },
     { "COMMIT PREPARED 'a'", CLASS_OTHER, 1, false },
+    { "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY", CLASS_MODE, 1, false },
+    { "SET TRANSACTION SNAPSHOT '1-1'", CLASS_OTHER, 1, false },
+    { "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", CLASS_OTHER, 1, false },
     { "SHOW \"Search_Path\"", CLASS_SHOW, 1, false },
     { "SHOW a; SHOW b", CLASS_OTHER, 2, false },
     { "SELECT 1", CLASS_OTHER, 1, false },
@@ -67,6 +70,35 @@ strings_have_the_class_of_the_table(void **state)
         if (f->class != classes[i].class || f->n_statements != classes[i].n_statements ||
             f->transaction_block != classes[i].transaction_block || f->analysed != (f->class != CLASS_UNKNOWN))
             fail_msg("%s: class %d, %u statements", classes[i].sql, (int)f->class, f->n_statements);
+        facts_drop(f);
+    }
+    facts_table_free(t);
+}
+
+static void
+statements_about_a_whole_transaction_have_a_tag(void **state)
+{
+    static const char *const tags[][2] = {
+        { "BEGIN READ ONLY", "BEGIN" },
+        { "/* a */ start transaction", "START TRANSACTION" },
+        { "END", "COMMIT" },
+        { "commit work;", "COMMIT" },
+        { "-- a\nABORT", "ROLLBACK" },
+        { "SET TRANSACTION READ ONLY", "SET" },
+    };
+    static const char *const none[] = { "COMMIT AND CHAIN", "ROLLBACK TO a", "COMMIT PREPARED 'a'",
+                                        "SAVEPOINT a",      "BEGIN; BEGIN",  "SET a = 1",
+                                        "SELECT 1",         "SELEC" };
+    struct facts_table *t = facts_table_new(100, 1);
+    const struct facts *f;
+
+    (void)state;
+    for (size_t i = 0; i < N(tags); i++) {
+        assert_string_equal((f = facts_str(t, tags[i][0]))->tag, tags[i][1]);
+        facts_drop(f);
+    }
+    for (size_t i = 0; i < N(none); i++) {
+        assert_null((f = facts_str(t, none[i]))->tag);
         facts_drop(f);
     }
     facts_table_free(t);
@@ -411,6 +443,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(strings_have_the_class_of_the_table),
+        cmocka_unit_test(statements_about_a_whole_transaction_have_a_tag),
         cmocka_unit_test(show_tells_its_name_in_lower_case),
         cmocka_unit_test(the_parser_runs_once_for_statements_that_differ_in_literals),
         cmocka_unit_test(effects_with_literals_are_shared_by_their_bytes_only),

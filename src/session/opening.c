@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: ISC */
+/* The opening of a transaction: BEGIN, and what SET TRANSACTION says right after it, is answered here and kept
+ * until the first statement that needs a server. It goes out in front of that, in the same write, by extended
+ * protocol and without a Sync: should PostgreSQL refuse it, nothing behind it runs outside of the transaction.
+ */
+#include "base/mem.h"
+#include "choose_private.h"
+
+#define MOST_TEXT 1024 /* bytes of a statement that is kept */
+#define MOST_KEPT 8    /* statements */
+
+enum stage { KEPT, SENT, DONE }; /* DONE: the server has begun it, but not answered the client's request yet */
+
+struct opening {
+    enum stage stage;
+    unsigned n, n_left; /* statements; those that the server did not confirm yet */
+    struct text messages;
+    enum begin_mode mode;
+    bool serializable;
+    struct statement *bound;    /* held, or NULL: Execute of it comes next */
+    struct route_wishes hinted; /* of its statements, as in struct routing */
+    unsigned said;
+    int rule;
+    bool has_hints;
+};
+
+bool
+session_in_block(const struct session *s)
+{
+    return s->server->status != 'I' || s->opening != NULL;
+}
+
+/* F can be answered without a server. */
+static bool
+may_keep(const struct session *s, const struct facts *f, struct slice sql)
+{
+    const struct opening *o = s->opening;
+
+    if (f->tag == NULL || s->server != NULL || sql.len > MOST_TEXT)
+        return false;
+    if (f->class != CLASS_BEGIN)
+        return o != NULL && o->n > 0 && (f->class == CLASS_END || o->n < MOST_KEPT);
+    return (o == NULL || o->n == 0) && s->status == 'I' && s->pool->conf.mode == CONF_POOL_TRANSACTION &&
+           s->hall->setup.conf->general.compat != CONF_COMPAT_PGBOUNCER;
+}
+
+bool
+opening_may_be(const struct session *s, struct slice sql)
+{
+    uint8_t first = sql.len < 2 ? 0 : sql.data[0] | 0x20;
+
+    return s->opening != NULL || first == 'b' || (first == 's' && (sql.data[1] | 0x20) == 't') || first < 'a';
+}
+
+/* ---- keeping ---- */
+
+static void
+put_message(struct text *t, uint8_t type, struct slice first, struct slice rest)
+{
+    size_t start = wire_begin(t, type);
+
+    wire_put_string(t, SLICE(""));
+    wire_put_string(t, first);
+    wire_put_bytes(t, rest);
+    wire_end(t, start, type);
+}
+
+static void
+keep_route(struct opening *o, const struct routing *r)
+{
+    o->hinted = r->hinted;
+    o->said = r->said;
+    o->rule = r->rule;
+    o->has_hints = r->has_hints;
+    o->mode = r->mode;
+    o->serializable = r->serializable;
+}
+
+static void
+keep(struct session *s, struct slice sql)
+{
+    struct opening *o = s->opening;
+    size_t start;
+
+    if (o == NULL)
+        o = s->opening = mem_new(struct opening);
+    put_message(&o->messages, 'P', sql, SLICE("\0\0"));
+    put_message(&o->messages, 'B', SLICE(""), SLICE("\0\0\0\0\0\0"));
+    start = wire_begin(&o->messages, 'E');
+    wire_put_bytes(&o->messages, SLICE("\0\0\0\0\0"));
+    wire_end(&o->messages, start, 'E');
+    o->n++;
+    if (s->routing != NULL)
+        keep_route(o, s->routing);
+}
+
+void
+opening_end(struct session *s)
+{
+    struct opening *o = s->opening;
+
+    if (o == NULL)
+        return;
+    statement_drop(o->bound);
+    text_done(&o->messages);
+    mem_free(o);
+    s->opening = NULL;
+}
+
+/* F runs, as far as the client can tell. */
+static void
+run(struct session *s, const struct facts *f, struct slice sql)
+{
+    struct text *t = session_scratch(s);
+
+    wire_put_complete(t, f->tag);
+    session_send(s, t);
+    s->pool->database->stats.queries++;
+    s->since_us = session_now(s);
+    if (f->class == CLASS_BEGIN)
+        s->xact_us = s->since_us;
+    if (f->class == CLASS_END)
+        opening_end(s);
+    else
+        keep(s, sql);
+    s->status = f->class == CLASS_END ? 'I' : 'T';
+    timeouts_arm(s);
+}
+
+/* ---- the client's messages ---- */
+
+bool
+opening_query(struct session *s, const struct facts *f, struct slice sql)
+{
+    struct text *t;
+
+    if (!may_keep(s, f, sql))
+        return false;
+    statement_drop(s->unnamed); /* as any simple query does */
+    s->unnamed = NULL;
+    run(s, f, sql);
+    t = session_scratch(s);
+    wire_put_ready(t, s->status);
+    session_send(s, t);
+    if (s->status == 'I')
+        link_part(s);
+    return true;
+}
+
+static void
+send_simple(struct session *s, uint8_t type)
+{
+    struct text *t = session_scratch(s);
+
+    wire_put_simple(t, type);
+    session_send(s, t);
+}
+
+static bool
+has_parameters(const struct statement *st)
+{
+    return st->len > st->sql_len + 3;
+}
+
+bool
+opening_parse(struct session *s, struct slice name, struct statement *st)
+{
+    if (!may_keep(s, st->facts, statement_sql(st)) || has_parameters(st))
+        return false;
+    if (name.len > 0 &&
+        (s->hall->setup.conf->general.max_prepared_statements == 0 || !prepared_names_is_free(s, name)))
+        return false;
+    if (name.len > 0) {
+        prepared_names_add(s, name, st);
+    } else {
+        statement_drop(s->unnamed);
+        s->unnamed = statement_hold(st);
+    }
+    s->pool->database->stats.client_parses++;
+    send_simple(s, '1');
+    return true;
+}
+
+/* The message at the start of *AHEAD is here as a whole: its type, and *AHEAD is behind it. 0: it is not. */
+static uint8_t
+next_message(struct slice *ahead, struct slice *body)
+{
+    struct wire_frame f;
+
+    if (wire_frame_read(ahead->data, ahead->len, INT32_MAX, &f) != WIRE_MESSAGE || f.len > ahead->len)
+        return 0;
+    *body = slice_tail(slice_head(*ahead, f.len), WIRE_HEADER);
+    *ahead = slice_tail(*ahead, f.len);
+    return f.type;
+}
+
+/* AHEAD starts with a Bind without parameters, and Execute of its portal follows it, at most with Describe in
+ * between. */
+static bool
+is_run_at_once(struct slice ahead, struct slice portal)
+{
+    struct slice body;
+    struct wire_cursor c;
+    uint8_t type;
+
+    if (next_message(&ahead, &body) == 0)
+        return false;
+    c = wire_cursor(body);
+    wire_get_string(&c);
+    wire_get_string(&c);
+    wire_get_bytes(&c, 2 * (size_t)wire_get_u16(&c));
+    if (wire_get_u16(&c) > 0 || c.bad)
+        return false;
+    if ((type = next_message(&ahead, &body)) == 'D' && body.len > 0 && body.data[0] == 'P') {
+        c = wire_cursor(slice_tail(body, 1));
+        if (!slice_equal(wire_get_string(&c), portal))
+            return false;
+        type = next_message(&ahead, &body);
+    }
+    c = wire_cursor(body);
+    return type == 'E' && slice_equal(wire_get_string(&c), portal) && !c.bad;
+}
+
+bool
+opening_bind(struct session *s, const struct taken *m, struct slice portal, struct statement *st)
+{
+    if (st == NULL || !may_keep(s, st->facts, statement_sql(st)) || has_parameters(st) ||
+        !is_run_at_once(m->ahead, portal))
+        return false;
+    if (s->opening == NULL)
+        s->opening = mem_new(struct opening);
+    s->opening->bound = statement_hold(st);
+    s->pool->database->stats.binds++;
+    send_simple(s, '2');
+    return true;
+}
+
+/* It has neither parameters nor rows. */
+bool
+opening_describe(struct session *s, uint8_t what, const struct statement *st)
+{
+    bool portal = what == 'P' && s->opening != NULL && s->opening->bound != NULL;
+    struct text *t;
+
+    if (!portal &&
+        (what != 'S' || st == NULL || has_parameters(st) || !may_keep(s, st->facts, statement_sql(st))))
+        return false;
+    t = session_scratch(s);
+    if (!portal)
+        wire_put_message(t, 't', SLICE("\0\0"));
+    wire_put_simple(t, 'n');
+    session_send(s, t);
+    return true;
+}
+
+bool
+opening_execute(struct session *s)
+{
+    struct statement *st = s->opening == NULL ? NULL : s->opening->bound;
+
+    if (st == NULL)
+        return false;
+    s->opening->bound = NULL;
+    if (s->routing != NULL)
+        choose_request(s, st->facts, statement_sql(st));
+    run(s, st->facts, statement_sql(st));
+    statement_drop(st);
+    return true;
+}
+
+/* ---- sending ---- */
+
+void
+opening_send(struct session *s)
+{
+    struct opening *o = s->opening;
+
+    if (o == NULL || o->stage != KEPT)
+        return;
+    for (unsigned i = 0; i < o->n; i++) {
+        pending_push(s, PENDING_PARSE, PENDING_OURS | PENDING_OPENING);
+        pending_push(s, PENDING_BIND, PENDING_OURS | PENDING_OPENING);
+        pending_push(s, PENDING_EXECUTE, PENDING_OURS | PENDING_OPENING);
+    }
+    stream_put_copy(&s->server->stream, text_slice(&o->messages));
+    s->server->unnamed = STATEMENT_STRANGE;
+    o->stage = SENT;
+    o->n_left = o->n;
+}
+
+void
+opening_confirm(struct session *s)
+{
+    if (s->opening != NULL && --s->opening->n_left == 0)
+        s->opening->stage = DONE;
+}
+
+/* After a Sync the server would go on, opened or not. */
+bool
+opening_holds_back(const struct session *s)
+{
+    unsigned n = pending_count(s);
+
+    return s->opening->stage == SENT && n > 0 && pending_at(s, n - 1)->kind == PENDING_SYNC;
+}
+
+void
+opening_again(struct session *s)
+{
+    if (s->opening != NULL)
+        s->opening->stage = KEPT;
+}
+
+void
+opening_unlink(struct session *s)
+{
+    if (s->opening != NULL && s->opening->stage != KEPT)
+        opening_end(s);
+}
+
+void
+opening_fail(struct session *s)
+{
+    if (s->opening == NULL || s->opening->stage != KEPT)
+        return;
+    opening_end(s);
+    s->status = 'E';
+    s->lost = s->lost_told = true;
+    s->since_us = session_now(s);
+    if (s->routing != NULL)
+        s->routing->wrote = false;
+    if (s->server != NULL)
+        link_try_give_back(s);
+    else
+        timeouts_arm(s);
+}
+
+/* ---- for the route ---- */
+
+void
+opening_route(struct session *s)
+{
+    const struct opening *o = s->opening;
+    struct routing *r = s->routing;
+
+    if (o->n == 0 || o->stage != KEPT)
+        return;
+    r->begins = true;
+    r->mode = o->mode;
+    r->serializable = o->serializable;
+    r->hinted = o->hinted;
+    r->said = o->said;
+    r->rule = o->rule;
+    r->has_hints = o->has_hints;
+}
