@@ -5,7 +5,7 @@
 #ifndef CONF_CONF_H
 #define CONF_CONF_H
 
-#include "conf/option.h"
+#include "conf/rows.h"
 
 /* [pgweir] or [pgbouncer] */
 struct conf_general {
@@ -21,61 +21,6 @@ struct conf_kept {
 #undef OPTION
 };
 
-/* A line of [databases]. A number of -1, a text of "" and an enum of -1 mean "as in the general section"
- * (or in the cluster; for the route, auto). With a cluster, host is "" and port says nothing. */
-struct conf_database {
-    char *name; /* as clients say it; "*" is the fallback */
-    char *file; /* where it was defined */
-    int line;
-#define OPTION(name, kind, ...) conf_type_##kind name;
-#include "conf/database_options.def"
-#undef OPTION
-};
-
-/* A line of [users]. The same rule for "not set". */
-struct conf_user {
-    char *name;
-    char *file;
-    int line;
-#define OPTION(name, kind, ...) conf_type_##kind name;
-#include "conf/user_options.def"
-#undef OPTION
-};
-
-/* A line of [nodes]. */
-struct conf_node {
-    char *name;
-    char *file;
-    int line;
-#define OPTION(name, kind, ...) conf_type_##kind name;
-#include "conf/node_options.def"
-#undef OPTION
-};
-
-/* A line of [clusters]. One that [nodes] names and [clusters] does not has the defaults. */
-struct conf_cluster {
-    char *name;
-    char *file;
-    int line;
-#define OPTION(name, kind, ...) conf_type_##kind name;
-#include "conf/cluster_options.def"
-#undef OPTION
-};
-
-/* A line of [rules]: conditions, which must all hold, and what is wished then. The first rule that matches a
- * statement counts. */
-struct conf_rule {
-    char *name;
-    char *file;
-    int line;
-#define OPTION(name, kind, ...) conf_type_##kind name;
-#include "conf/rule_options.def"
-#undef OPTION
-};
-#define CONF_MAX_RULES  256
-/* regcomp()'s flags for a rule's regex. */
-#define CONF_RULE_REGEX (REG_EXTENDED | REG_ICASE | REG_NOSUB)
-
 struct conf {
     struct conf_general general;
     struct conf_kept kept;
@@ -89,6 +34,8 @@ struct conf {
     size_t n_clusters;
     struct conf_rule *rules; /* in file order */
     size_t n_rules;
+    struct conf_peer *peers;
+    size_t n_peers;
     char *file;               /* absolute path of the main file */
     struct conf_private *own; /* references and indexes; for conf only */
 };
@@ -109,6 +56,8 @@ const struct conf_node *conf_find_node(const struct conf *c, struct slice name);
 const struct conf_cluster *conf_cluster_of(const struct conf *c, const struct conf_database *d);
 /* Exact only. */
 const struct conf_user *conf_find_user(const struct conf *c, struct slice name);
+/* NULL: there is none. */
+const struct conf_peer *conf_find_peer(const struct conf *c, unsigned id);
 /* True when NAME is in the comma separated LIST (admin_users, stats_users, ...); white space
  * around names is ignored. */
 bool conf_list_has(const char *list, struct slice name);
@@ -134,6 +83,7 @@ const struct conf_option *conf_user_options(void);
 const struct conf_option *conf_node_options(void);
 const struct conf_option *conf_cluster_options(void);
 const struct conf_option *conf_rule_options(void);
+const struct conf_option *conf_peer_options(void);
 /* The value of option O in G as text, as it would stand in the file; "" for secrets. */
 void conf_print(const struct conf_option *o, const void *section, struct text *out);
 /* etc/pgweir.ini, generated from the rows. */

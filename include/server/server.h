@@ -117,8 +117,10 @@ void server_end(struct server *s, const struct fault *why);
 void server_close(struct server *s, const struct fault *why);
 /* Wait for PostgreSQL no longer: S has said farewell. */
 void server_abandon(struct server *s);
-/* Ask PostgreSQL to cancel what S runs, over a connection of its own. */
-void server_cancel(struct server *s, int64_t timeout_us);
+/* Ask PostgreSQL to cancel what S runs, over a connection of its own. True: DONE (may be NULL) is posted to
+ * DONE_TO when that connection is closed, before which the cancel may still strike. False: nothing was started.
+ */
+bool server_cancel(struct server *s, int64_t timeout_us, struct mail *done, struct worker *done_to);
 /* A notice (its body) that the server is about to go: 57P01, 57P02, 57P03. */
 bool server_is_leaving(struct slice notice);
 /* Give up the cancel requests of CANCELS: the worker ends. */

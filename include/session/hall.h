@@ -59,7 +59,7 @@ struct hall {
     struct ring sessions, linked;            /* all; those that hold a server */
     unsigned n_sessions, n_linked, n_logins; /* n_logins: before READY */
     struct cancel_key *cancel_keys;          /* by pid and secret */
-    struct ring cancels;                     /* requests that look again soon */
+    struct ring cancels, passed_on;          /* requests that look again soon; that go to peers */
     struct statement *statements;            /* interned, by id */
     struct facts_table *facts;
     struct known_text *known_texts; /* texts seen lately, before any lexer */

@@ -25,8 +25,9 @@ struct cancel_ask {
     unsigned len, hops;
 };
 #define CANCEL_HOPS 3
-/* Stop what the session does that the request fits, in whichever hall; when there is none, ask elsewhere. */
-void cancel_start(struct hall *h, const struct cancel_ask *ask);
+/* Stop what the session does that the request fits, in whichever hall; when there is none, ask elsewhere. ASKS
+ * (may be NULL) is closed when that is done. */
+void cancel_start(struct hall *h, const struct cancel_ask *ask, struct session *asks);
 
 struct login;   /* only while it logs in */
 struct pending; /* what is outstanding, a FIFO */

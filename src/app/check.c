@@ -315,6 +315,9 @@ dump(const struct conf *c, bool secrets)
     text_add_str(&out, "\n[rules]\n");
     for (size_t i = 0; i < c->n_rules; i++)
         dump_line(&d, conf_rule_options(), c->rules[i].name, &c->rules[i], "");
+    text_add_str(&out, "\n[peers]\n");
+    for (size_t i = 0; i < c->n_peers; i++)
+        dump_line(&d, conf_peer_options(), c->peers[i].name, &c->peers[i], "");
     fwrite(out.data, 1, out.len, stdout);
     text_done(&out);
 }

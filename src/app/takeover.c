@@ -89,7 +89,7 @@ look_here(struct worker *w, struct mail *m)
 {
     struct message *e = container_of(m, struct message, mail);
 
-    cancel_start(hall_of(w), &e->cancel);
+    cancel_start(hall_of(w), &e->cancel, NULL);
     mem_free(e);
 }
 

@@ -29,6 +29,8 @@ static const struct {
     [ADMIN_VIEW_RULES] = { rules_each, rules_home },
     [ADMIN_VIEW_MEM] = { mem_each, mem_home },
     [ADMIN_VIEW_DNS_HOSTS] = { NULL, dns_hosts_home },
+    [ADMIN_VIEW_PEERS] = { NULL, peers_home },
+    [ADMIN_VIEW_PEER_POOLS] = { peer_pools_each, NULL },
 };
 
 static void

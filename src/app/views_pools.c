@@ -297,9 +297,9 @@ lists_home(struct task *e)
         pools++;
     put_list(e, "databases", (int64_t)e->hall->setup.conf->n_databases + 1);
     put_list(e, "users", count_users(&e->hall->setup));
-    put_list(e, "peers", 0);
+    put_list(e, "peers", (int64_t)e->hall->setup.conf->n_peers);
     put_list(e, "pools", pools + e->compat); /* PgBouncer's console has one */
-    put_list(e, "peer_pools", 0);
+    put_list(e, "peer_pools", (int64_t)e->hall->setup.conf->n_peers);
     put_list(e, "free_clients", 0);
     put_list(e, "used_clients", e->gather.n[USED_CLIENTS]);
     put_list(e, "login_clients", e->gather.n[LOGIN_CLIENTS]);

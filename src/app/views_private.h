@@ -25,6 +25,10 @@ view_each nodes_each, routes_each;
 view_home nodes_home, clusters_home, routes_home;
 void events_control(struct app *a, struct task *e); /* on the control thread */
 
+/* views_peers.c */
+view_each peer_pools_each;
+view_home peers_home;
+
 /* views_rules.c */
 view_each rules_each;
 view_home rules_home;

@@ -3,6 +3,8 @@
  * fault is the answer. A configuration that passes here can be started and reloaded. */
 #include "check_private.h"
 
+#include <stdlib.h>
+
 #define MAX_DATABASE_NAME 63
 #define MAX_USER_NAME     127
 
@@ -190,12 +192,31 @@ check_users(const struct checking *k)
     return true;
 }
 
+static bool
+check_peers(const struct checking *k)
+{
+    for (size_t i = 0; i < k->c->n_peers; i++) {
+        const struct conf_peer *p = &k->c->peers[i];
+        size_t digits = strspn(p->name, "0123456789");
+        long id = digits > 5 || p->name[digits] != '\0' || p->name[0] == '0' ? 0 : strtol(p->name, NULL, 10);
+
+        if (id < 1 || id > CONF_MAX_PEER)
+            fault_set(k->why, "F0000", "a peer's name is its peer_id, from 1 to %d", CONF_MAX_PEER);
+        else if (!is_set(p->host))
+            fault_set(k->why, "F0000", "peer %s needs a host", p->name);
+        else
+            continue;
+        return fault_prefix(k->why, "%s:%d", p->file, p->line);
+    }
+    return true;
+}
+
 bool
 conf_check(const struct conf *c, const struct conf_where *where, struct fault *why)
 {
     static checker *const checkers[] = { check_listen,     check_hba,   check_client_tls, check_server_tls,
                                          check_auth_query, check_nodes, check_clusters,   check_databases,
-                                         check_users,      check_rules };
+                                         check_users,      check_rules, check_peers };
     const struct checking k = { c, where, why };
 
     for (size_t i = 0; i < sizeof(checkers) / sizeof(*checkers); i++)

@@ -164,6 +164,7 @@ union row {
     struct conf_node node;
     struct conf_cluster cluster;
     struct conf_rule rule;
+    struct conf_peer peer;
 };
 
 /* A later line replaces an earlier one of the same name. */
@@ -197,22 +198,7 @@ on_line(struct loading *l, const struct conf_entry *e)
 static bool
 on_entry(struct loading *l, const struct conf_entry *e)
 {
-    switch (e->section) {
-    case CONF_GENERAL:
-        return on_general(l, e);
-    case CONF_DATABASES:
-    case CONF_USERS:
-    case CONF_NODES:
-    case CONF_CLUSTERS:
-    case CONF_RULES:
-        return on_line(l, e);
-    default:
-        break;
-    }
-    if (!l->source->has_pgbouncer)
-        return fault_set(l->why, "F0000", "[peers] belongs to PgBouncer; pgweir needs no peers");
-    log_warning("%s:%d: peer %s is ignored: pgweir needs no peers", e->file, e->line, e->key);
-    return true;
+    return e->section == CONF_GENERAL ? on_general(l, e) : on_line(l, e);
 }
 
 /* Whose defaults: the section's name says, and the last line that sets the option compat overrules it. */

@@ -65,6 +65,13 @@ static const struct conf_option rule_rows[] = {
     { .name = NULL }
 };
 
+static const struct conf_option peer_rows[] = {
+#define OPTION(...) ROW(conf_peer, __VA_ARGS__)
+#include "conf/peer_options.def"
+#undef OPTION
+    { .name = NULL }
+};
+
 static const struct conf_option kept_rows[] = {
 #define OPTION(...) ROW(conf_kept, __VA_ARGS__)
 #include "conf/kept_keys.def"
@@ -121,6 +128,12 @@ const struct conf_option *
 conf_rule_options(void)
 {
     return rule_rows;
+}
+
+const struct conf_option *
+conf_peer_options(void)
+{
+    return peer_rows;
 }
 
 const struct conf_option *

@@ -74,6 +74,14 @@ static const char rules[] =
     ";batch   = application_name=nightly database=stock node=pg2\n"
     "; The keys:\n";
 
+static const char peers[] =
+    "\n[peers]\n"
+    "; ID = key=value ..., for each instance that clients reach by the same address (so_reuseport, a load\n"
+    "; balancer), with its peer_id. A cancel request that comes to the wrong one is passed on.\n"
+    ";1 = host=10.0.0.1\n"
+    ";2 = host=/run/pgweir2\n"
+    "; The keys:\n";
+
 static const char *
 title_of(const struct conf_option *o)
 {
@@ -124,6 +132,8 @@ conf_sample(struct text *out)
     sample_list(conf_cluster_options(), out);
     text_add_str(out, rules);
     sample_list(conf_rule_options(), out);
+    text_add_str(out, peers);
+    sample_list(conf_peer_options(), out);
 }
 
 /* TEXT as the argument of an mdoc macro: quoted, backslashes doubled. */
@@ -183,4 +193,6 @@ conf_manual(struct text *out)
     manual_of(conf_cluster_options(), out);
     text_add_str(out, ".Ss Options of a rule\n");
     manual_of(conf_rule_options(), out);
+    text_add_str(out, ".Ss Options of a peer\n");
+    manual_of(conf_peer_options(), out);
 }

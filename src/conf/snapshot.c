@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "base/mem.h"
 #include "check_private.h"
@@ -30,13 +31,15 @@ static const struct list lists[N_CONF_SECTIONS] = {
     [CONF_NODES] = LIST(node, nodes),
     [CONF_CLUSTERS] = LIST(cluster, clusters),
     [CONF_RULES] = LIST(rule, rules),
+    [CONF_PEERS] = LIST(peer, peers),
 };
 
 /* The same in every row. */
 #define NAME_AT 0
 #define FILE_AT offsetof(struct conf_user, file)
 static_assert(FILE_AT == offsetof(struct conf_database, file) && FILE_AT == offsetof(struct conf_node, file) &&
-                  FILE_AT == offsetof(struct conf_cluster, file) && FILE_AT == offsetof(struct conf_rule, file),
+                  FILE_AT == offsetof(struct conf_cluster, file) &&
+                  FILE_AT == offsetof(struct conf_rule, file) && FILE_AT == offsetof(struct conf_peer, file),
               "rows start with name and file");
 
 struct conf *
@@ -195,6 +198,17 @@ conf_find_user(const struct conf *c, struct slice name)
     size_t at = snapshot_find(c, CONF_USERS, name);
 
     return at == NAMES_NONE ? NULL : &c->users[at];
+}
+
+const struct conf_peer *
+conf_find_peer(const struct conf *c, unsigned id)
+{
+    char name[16];
+    size_t at;
+
+    snprintf(name, sizeof(name), "%u", id);
+    at = snapshot_find(c, CONF_PEERS, slice_str(name));
+    return at == NAMES_NONE ? NULL : &c->peers[at];
 }
 
 bool

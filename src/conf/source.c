@@ -83,7 +83,7 @@ on_section(struct conf_source *s, struct slice name, struct fault *why)
     }
     return fault_set(why, "F0000",
                      "unknown section [%.*s]; there are [pgweir], [pgbouncer], [databases], [users], [nodes], "
-                     "[clusters], [rules]",
+                     "[clusters], [rules], [peers]",
                      name.len > 64 ? 64 : (int)name.len, (const char *)name.data);
 }
 

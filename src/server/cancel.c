@@ -14,6 +14,8 @@ struct cancel {
     struct server *server; /* NULL once it is gone */
     struct ring in_server, in_worker;
     uint32_t pid, key;
+    struct mail *done; /* or NULL */
+    struct worker *done_to;
 };
 
 static void
@@ -34,6 +36,8 @@ finish(struct cancel *c)
     ring_remove(&c->in_server);
     ring_remove(&c->in_worker);
     c->server = NULL;
+    if (c->done != NULL)
+        mail_post(c->done_to, c->done);
     if (s == NULL || --s->cancels > 0)
         return;
     if (s->state == SERVER_LENT)
@@ -78,14 +82,14 @@ on_deadline(struct timer *t)
 
 static const struct stream_events events = { on_bytes, on_end, on_open, NULL, NULL };
 
-void
-server_cancel(struct server *s, int64_t timeout_us)
+bool
+server_cancel(struct server *s, int64_t timeout_us, struct mail *done, struct worker *done_to)
 {
     struct cancel *c;
     struct fault why;
 
     if (s->pid == 0 || s->cancels > 0)
-        return;
+        return false;
     c = mem_new(struct cancel);
     c->pid = s->pid;
     c->key = s->key;
@@ -93,8 +97,10 @@ server_cancel(struct server *s, int64_t timeout_us)
     if (!stream_dial(&c->stream, s->stream.turn, &s->address, &events, &why)) {
         log_warning("cannot pass on a cancel request: %s", why.message);
         mem_free(c);
-        return;
+        return false;
     }
+    c->done = done;
+    c->done_to = done_to;
     c->server = s;
     ring_init(&c->in_server);
     ring_append(&s->canceling, &c->in_server);
@@ -102,6 +108,7 @@ server_cancel(struct server *s, int64_t timeout_us)
     ring_append(s->target->cancels, &c->in_worker);
     s->cancels++;
     timer_start(s->stream.turn->worker, &c->deadline, timeout_us);
+    return true;
 }
 
 void

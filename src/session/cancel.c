@@ -8,6 +8,7 @@
 #include <uthash.h>
 
 #include "base/clock.h"
+#include "session/peers.h"
 #include "session_private.h"
 
 #define KEY_LEN_32  32 /* protocol 3.2 */
@@ -15,20 +16,61 @@
 #define AGAIN_US    (2 * CLOCK_MS) /* a session on its way between two processes is looked for again so soon */
 #define MOST_AGAIN  1000
 
+/* What is looked for: the process id and the start of the secret, with the bits set that peers change. */
+#define ID_LEN   8
+#define TTL_BITS 3u
+
 struct cancel_key {
+    uint8_t id[ID_LEN];
     uint32_t pid;
     uint8_t secret[KEY_LEN_32];
     uint8_t len;
+    uint8_t changing; /* bits of secret[3] that say nothing */
     struct session *session;
-    UT_hash_handle hh; /* by pid */
+    UT_hash_handle hh; /* by id */
 };
+
+static void
+put_id(uint8_t id[ID_LEN], uint32_t pid, const uint8_t *secret)
+{
+    uint32_t n = htonl(pid);
+
+    memcpy(id, &n, sizeof(n));
+    memcpy(id + 4, secret, 4);
+    id[7] |= TTL_BITS;
+}
+
+unsigned
+cancel_peer(uint32_t pid)
+{
+    return (pid >> 16 & 0xff) | (pid & 0xff00);
+}
 
 static void
 add(struct session *s, struct cancel_key *k)
 {
+    unsigned peer = (unsigned)s->hall->setup.conf->general.peer_id;
+
+    k->changing = peer > 0 && cancel_peer(k->pid) == peer ? TTL_BITS : 0;
     k->session = s;
-    HASH_ADD(hh, s->hall->cancel_keys, pid, sizeof(k->pid), k);
+    put_id(k->id, k->pid, k->secret);
+    HASH_ADD(hh, s->hall->cancel_keys, id, ID_LEN, k);
     s->key = k;
+}
+
+/* The number is never negative, which some clients would not stand, nor 0. */
+static void
+draw(struct session *s, struct cancel_key *k)
+{
+    unsigned peer = (unsigned)s->hall->setup.conf->general.peer_id;
+
+    hall_random(s->hall, &k->pid, sizeof(k->pid));
+    hall_random(s->hall, k->secret, sizeof(k->secret));
+    k->pid = (k->pid & 0x7fffffff) | 1;
+    if (peer == 0)
+        return;
+    k->pid = (k->pid & 0x7f0000ff) | (peer & 0xff) << 16 | (peer & 0xff00);
+    k->secret[3] |= TTL_BITS;
 }
 
 void
@@ -38,11 +80,10 @@ cancel_register(struct session *s, uint16_t minor)
 
     k->len = minor >= 2 ? KEY_LEN_32 : KEY_LEN_OLD;
     do {
-        hall_random(s->hall, &k->pid, sizeof(k->pid));
-        k->pid = (k->pid & 0x7fffffff) | 1;
-        HASH_FIND(hh, s->hall->cancel_keys, &k->pid, sizeof(k->pid), other);
+        draw(s, k);
+        put_id(k->id, k->pid, k->secret);
+        HASH_FIND(hh, s->hall->cancel_keys, k->id, ID_LEN, other);
     } while (other != NULL);
-    hall_random(s->hall, k->secret, sizeof(k->secret));
     add(s, k);
 }
 
@@ -53,8 +94,6 @@ cancel_key_of(const struct session *s, uint32_t *pid)
     return slice_of(s->key->secret, s->key->len);
 }
 
-/* PID may be that of another session, from another process: then one of the two is not found, which is a chance
- * of one in 2^31 for each pair. */
 void
 cancel_restore(struct session *s, uint32_t pid, struct slice key)
 {
@@ -92,15 +131,20 @@ cancel_put_key(const struct session *s, struct text *t)
 
 enum found { FOUND_NOBODY, FOUND, FOUND_MOVING };
 
+/* Belongs to the hall that got it, but for the time of a visit to another. The client waits until the request
+ * was carried out: what it sends next must not be hit by it. */
 struct request {
     struct visit visit;
     struct timer timer;
-    struct ring in_hall; /* while the timer runs */
+    struct ring in_hall;
     struct hall *hall;
+    struct session *session; /* of the client that asks; NULL: none waits */
     struct worker **workers;
     struct cancel_ask ask;
     enum found found;
     unsigned tries;
+    struct mail ended; /* from whoever carries it out */
+    bool waits, is_home, has_ended;
 };
 
 static bool
@@ -111,12 +155,12 @@ fits(const struct cancel_key *k, const struct cancel_ask *a)
     if (k->len != a->len)
         return false;
     for (size_t i = 0; i < a->len; i++)
-        difference |= k->secret[i] ^ a->key[i];
+        difference |= (uint8_t)((k->secret[i] ^ a->key[i]) & ~(i == 3 ? k->changing : 0));
     return difference == 0;
 }
 
 static void
-stop(struct session *s)
+stop(struct session *s, struct request *r)
 {
     int64_t timeout = s->hall->setup.conf->general.cancel_wait_timeout;
 
@@ -131,7 +175,7 @@ stop(struct session *s)
     if (s->state == SESSION_CONSOLE && s->console->busy)
         s->hall->console->cancel(s->console);
     else if (s->server != NULL && (s->state == SESSION_TUNNEL || !pending_is_empty(s)))
-        server_cancel(s->server, timeout);
+        r->waits = server_cancel(s->server, timeout, &r->ended, &r->hall->worker);
 }
 
 static void
@@ -139,19 +183,22 @@ at_hall(struct worker *w, struct visit *v)
 {
     struct request *r = container_of(v, struct request, visit);
     struct hall *h = hall_of(w);
+    uint8_t id[ID_LEN];
     struct cancel_key *k;
 
-    HASH_FIND(hh, h->cancel_keys, &r->ask.pid, sizeof(r->ask.pid), k);
+    put_id(id, r->ask.pid, r->ask.key);
+    HASH_FIND(hh, h->cancel_keys, id, ID_LEN, k);
     if (k == NULL || !fits(k, &r->ask))
         return;
     r->found = k->session->moving ? FOUND_MOVING : FOUND;
     if (r->found == FOUND)
-        stop(k->session);
+        stop(k->session, r);
 }
 
 static void
 request_free(struct request *r)
 {
+    ring_remove(&r->in_hall);
     mem_free(r->workers);
     mem_free(r);
 }
@@ -160,8 +207,41 @@ void
 cancel_done(struct hall *h)
 {
     HASH_CLEAR(hh, h->cancel_keys);
-    ring_each_safe (r, &h->cancels)
-        request_free(container_of(r, struct request, in_hall));
+    while (!ring_is_empty(&h->cancels))
+        request_free(container_of(ring_first(&h->cancels), struct request, in_hall));
+}
+
+static void
+finish(struct request *r)
+{
+    struct session *s = r->session;
+
+    request_free(r);
+    if (s == NULL)
+        return;
+    session_close(s, NULL);
+}
+
+static void
+on_ended(struct worker *w, struct mail *m)
+{
+    struct request *r = container_of(m, struct request, ended);
+
+    (void)w;
+    r->has_ended = true;
+    if (r->is_home)
+        finish(r);
+}
+
+void
+cancel_forget_client(struct session *s)
+{
+    ring_each (e, &s->hall->cancels) {
+        struct request *r = container_of(e, struct request, in_hall);
+
+        if (r->session == s)
+            r->session = NULL;
+    }
 }
 
 static void
@@ -169,7 +249,6 @@ again(struct timer *t)
 {
     struct request *r = container_of(t, struct request, timer);
 
-    ring_remove(&r->in_hall);
     r->found = FOUND_NOBODY;
     visit_start(&r->visit);
 }
@@ -180,17 +259,20 @@ home(struct worker *w, struct visit *v)
     struct request *r = container_of(v, struct request, visit);
 
     if (r->found == FOUND_MOVING && r->tries++ < MOST_AGAIN && !r->hall->closing) {
-        ring_append(&r->hall->cancels, &r->in_hall);
         timer_start(w, &r->timer, AGAIN_US);
         return;
     }
-    if (r->found == FOUND_NOBODY && r->ask.hops > 0 && r->hall->elsewhere != NULL)
+    if (r->found == FOUND_NOBODY && peers_pass_on(r->hall, &r->ask, &r->ended))
+        r->waits = true;
+    else if (r->found == FOUND_NOBODY && r->ask.hops > 0 && r->hall->elsewhere != NULL)
         r->hall->elsewhere(r->hall, &r->ask);
-    request_free(r);
+    r->is_home = true;
+    if (!r->waits || r->has_ended)
+        finish(r);
 }
 
 void
-cancel_start(struct hall *h, const struct cancel_ask *ask)
+cancel_start(struct hall *h, const struct cancel_ask *ask, struct session *asks)
 {
     struct request *r = mem_new(struct request);
     unsigned n = registry_n_workers(h->registry);
@@ -201,8 +283,10 @@ cancel_start(struct hall *h, const struct cancel_ask *ask)
     r->visit =
         (struct visit){ .from = &h->worker, .workers = r->workers, .n = n, .at_each = at_hall, .home = home };
     r->hall = h;
+    r->session = asks;
     r->ask = *ask;
-    ring_init(&r->in_hall);
+    r->ended.deliver = on_ended;
+    ring_append(&h->cancels, &r->in_hall);
     timer_init(&r->timer, again);
     visit_start(&r->visit);
 }

@@ -7,6 +7,7 @@
 #include "base/random.h"
 #include "choose_private.h"
 #include "session/handover.h"
+#include "session/peers.h"
 
 #define FACTS_CAPACITY 4096
 
@@ -64,6 +65,7 @@ hall_open(struct hall *h, const struct hall_shared *s, const struct hall_setup *
     ring_init(&h->sessions);
     ring_init(&h->linked);
     ring_init(&h->cancels);
+    ring_init(&h->passed_on);
     timer_init(&h->tick, timeouts_on_tick);
     h->facts = facts_table_new(FACTS_CAPACITY, s->seed);
     known_open(h);
@@ -129,6 +131,7 @@ hall_done(struct hall *h)
 {
     hall_stop_listening(h);
     hall_close_sessions(h);
+    peers_done(h);
     timer_stop(&h->worker, &h->tick);
     choose_close(h);
     pools_done(&h->pools);

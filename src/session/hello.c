@@ -126,6 +126,8 @@ hello_bytes(struct session *s, struct slice bytes)
     struct fault why;
     size_t len = 0;
 
+    if ((s->hello_asked & 1u << STARTUP_CANCEL) != 0) /* nothing more is wanted from it */
+        return bytes.len;
     switch (startup_read(bytes, &packet, &len, &why)) {
     case WIRE_MORE:
         return 0;
@@ -148,8 +150,8 @@ hello_bytes(struct session *s, struct slice bytes)
     case STARTUP_CANCEL:
         ask = (struct cancel_ask){ .pid = packet.pid, .len = (unsigned)packet.key.len, .hops = CANCEL_HOPS };
         memcpy(ask.key, packet.key.data, packet.key.len);
-        cancel_start(s->hall, &ask);
-        session_close(s, NULL);
+        s->hello_asked |= 1u << STARTUP_CANCEL;
+        cancel_start(s->hall, &ask, s);
         return bytes.len;
     case STARTUP_LOGIN:
         break;

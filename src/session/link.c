@@ -228,7 +228,7 @@ link_drop(struct session *s)
     reset = session_is_pinned(s) || s->pool->conf.mode == CONF_POOL_SESSION ||
             s->hall->setup.conf->general.server_reset_query_always;
     if (!pending_is_empty(s))
-        server_cancel(server, s->hall->setup.conf->general.cancel_wait_timeout);
+        server_cancel(server, s->hall->setup.conf->general.cancel_wait_timeout, NULL, NULL);
     unlink_server(s);
     if (quiet && server->stream.stage == STREAM_OPEN && !server->stream.in_callback) {
         pool_give_back(server, reset);

@@ -229,6 +229,8 @@ session_close(struct session *s, const struct fault *why)
     s->state = SESSION_GONE;
     console_end(s);
     cancel_unregister(s);
+    if ((s->hello_asked & 1u << STARTUP_CANCEL) != 0)
+        cancel_forget_client(s);
     leave_pool(s);
     pending_done(s);
     timer_stop(&h->worker, &s->timer);

@@ -294,6 +294,8 @@ void cancel_unregister(struct session *s);
 void cancel_put_key(const struct session *s, struct text *t);
 /* The key that the client has, and the same in another process. */
 struct slice cancel_key_of(const struct session *s, uint32_t *pid);
+void cancel_forget_client(struct session *s); /* that asked for a cancel, and is gone */
+unsigned cancel_peer(uint32_t pid);           /* whose key begins with PID */
 void cancel_restore(struct session *s, uint32_t pid, struct slice key);
 void cancel_done(struct hall *h);
 

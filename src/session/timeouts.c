@@ -244,7 +244,7 @@ query_too_long(struct session *s)
     if (!s->timed_out) { /* PostgreSQL answers 57014; relay.c puts our text into it */
         s->timed_out = true;
         s->timed_out_us = session_now(s);
-        server_cancel(s->server, s->hall->setup.conf->general.cancel_wait_timeout);
+        server_cancel(s->server, s->hall->setup.conf->general.cancel_wait_timeout, NULL, NULL);
         return false;
     }
     if (!passed(s, s->timed_out_us, s->hall->setup.conf->general.cancel_wait_timeout))

@@ -140,3 +140,21 @@ def test_a_client_that_leaves_during_its_query_frees_the_server_soon(make_weir, 
     wait_until(lambda: running(cluster, "left"))
     w.reset()
     assert weir.wire(seconds=8).value("SELECT 'served'") == "served"
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_when_the_cancel_connection_is_closed_no_cancel_is_under_way(make_weir, workers):
+    """libpq waits for that before the client goes on: what it runs next is safe."""
+    weir = make_weir(workers=workers)
+    w = weir.wire()
+    stopped = 0
+    for i in range(60):
+        w.send(wire.query(f"SELECT pg_sleep({0.0005 * (i % 10)}) /* {i} */"))
+        wire.send_cancel("127.0.0.1", weir.port, w.pid, w.secret)
+        try:
+            w.finish(5)
+        except wire.ServerError as e:
+            assert e.sqlstate == "57014"
+            stopped += 1
+        assert w.value("SELECT 'safe'") == "safe"
+    print(f"{stopped} of 60 were stopped")

@@ -62,7 +62,7 @@ def quote(value):
 
 class Pgweir:
     def __init__(self, folder, cluster=None, databases=None, users=None, userlist=None, section="pgweir",
-                 nodes=None, clusters=None, rules=None, **general):
+                 nodes=None, clusters=None, rules=None, peers=None, **general):
         self.folder, self.cluster, self.section = folder, cluster, section
         self.port = place.free_port()
         self.ini, self.userlist_path = os.path.join(folder, "pgweir.ini"), os.path.join(folder, "userlist.txt")
@@ -74,6 +74,7 @@ class Pgweir:
             databases = {"app": {}, "app2": {}}
         self.databases = {name: self._database(entry) for name, entry in databases.items()}
         self.users, self.nodes, self.clusters, self.rules = users or {}, nodes or {}, clusters or {}, rules or {}
+        self.peers = peers or {}
         self.userlist = dict(USERS) if userlist is None else dict(userlist)
         self._open, self.olds = [], []
         self.write()
@@ -89,9 +90,9 @@ class Pgweir:
         """Both files from the attributes; call reload() after a change."""
         lines = [f"[{self.section}]"] + [f"{k} = {v}" for k, v in self.general.items() if v is not None]
         sections = [("nodes", self.nodes), ("clusters", self.clusters), ("databases", self.databases), ("users", self.users),
-                    ("rules", self.rules)]
+                    ("rules", self.rules), ("peers", self.peers)]
         for section, entries in sections:
-            if not entries and section in ("nodes", "clusters", "rules"):
+            if not entries and section in ("nodes", "clusters", "rules", "peers"):
                 continue
             lines.append(f"[{section}]")
             for name, entry in entries.items():

@@ -92,12 +92,11 @@ keys_that_only_pgbouncer_has_are_kept_in_its_files_with_one_warning_each(void **
     n_logged = 0;
     log_set_sink(keep_line);
     c = good("[pgbouncer]\njob_name = pgbouncer\n\npkt_buf = 8192\n[databases]\n"
-             "a = host=h load_balance_hosts=disable port=7\n[peers]\n1 = host=x\n");
+             "a = host=h load_balance_hosts=disable port=7\n");
     log_set_sink(NULL);
-    assert_int_equal(n_logged, 2);
+    assert_int_equal(n_logged, 1);
     assert_string_equal(logged[0],
                         "t.ini:4: pkt_buf changes nothing: a connection owns no buffer while it is idle");
-    assert_string_equal(logged[1], "t.ini:8: peer 1 is ignored: pgweir needs no peers");
     assert_int_equal(c->kept.pkt_buf, 8192);
     assert_string_equal(c->kept.job_name, "pgbouncer");
     assert_int_equal(c->databases[0].port, 7);
@@ -130,7 +129,28 @@ unknown_keys_are_refused_with_the_nearest_name(void **state)
             "t.ini:2: unknown option failover_time; did you mean failover_wait?");
     refused("[pgweir]\nzzzzzzzzzzzz = 1\n", "t.ini:2: unknown option zzzzzzzzzzzz");
     refused("[pgweir]\npkt_buf = 1\n", "t.ini:2: pgweir has no use for PgBouncer's pkt_buf; take it out");
-    refused("[peers]\n1 = host=x\n", "t.ini:2: [peers] belongs to PgBouncer; pgweir needs no peers");
+}
+
+static void
+peers_have_a_number_and_a_host(void **state)
+{
+    struct conf *c =
+        good("[pgbouncer]\npeer_id = 2\n[peers]\n1 = host=/tmp\n16383 = host=b port=7000 pool_size=3\n");
+
+    (void)state;
+    assert_int_equal(c->general.peer_id, 2);
+    assert_int_equal(c->n_peers, 2);
+    assert_string_equal(conf_find_peer(c, 1)->host, "/tmp");
+    assert_int_equal(conf_find_peer(c, 1)->port, 6432);
+    assert_int_equal(conf_find_peer(c, 16383)->pool_size, 3);
+    assert_null(conf_find_peer(c, 2));
+    conf_drop(c);
+    refused("[pgweir]\npeer_id = 16384\n", "t.ini:2: peer_id must be a whole number from 0 to 16383");
+    refused("[peers]\n0 = host=a\n", "t.ini:2: a peer's name is its peer_id, from 1 to 16383");
+    refused("[peers]\n16384 = host=a\n", "t.ini:2: a peer's name is its peer_id, from 1 to 16383");
+    refused("[peers]\n01 = host=a\n", "t.ini:2: a peer's name is its peer_id, from 1 to 16383");
+    refused("[peers]\none = host=a\n", "t.ini:2: a peer's name is its peer_id, from 1 to 16383");
+    refused("[peers]\n1 = port=5\n", "t.ini:2: peer 1 needs a host");
 }
 
 static void
@@ -139,7 +159,7 @@ sections_that_do_not_exist_or_exclude_each_other_are_refused(void **state)
     (void)state;
     refused("\n[node]\n",
             "t.ini:2: unknown section [node]; there are [pgweir], [pgbouncer], [databases], [users], "
-            "[nodes], [clusters], [rules]");
+            "[nodes], [clusters], [rules], [peers]");
     refused("[pgweir]\n[pgbouncer]\n", "t.ini:2: [pgweir] and [pgbouncer] cannot stand in one configuration");
     refused("listen_port = 1\n", "t.ini:1: listen_port stands before the first [section]");
 }
@@ -208,6 +228,7 @@ main(void)
         cmocka_unit_test(an_empty_text_gives_the_defaults_of_pgweir),
         cmocka_unit_test(a_pgbouncer_section_gives_the_defaults_of_pgbouncer),
         cmocka_unit_test(the_option_compat_overrules_the_section),
+        cmocka_unit_test(peers_have_a_number_and_a_host),
         cmocka_unit_test(keys_that_only_pgbouncer_has_are_kept_in_its_files_with_one_warning_each),
         cmocka_unit_test(several_hosts_are_no_cluster_in_a_file_of_pgbouncer),
         cmocka_unit_test(unknown_keys_are_refused_with_the_nearest_name),

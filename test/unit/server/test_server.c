@@ -392,8 +392,8 @@ a_cancel_goes_over_a_connection_of_its_own(void **state)
     START(p, steps);
     expect_login(p);
     server_lend(p->server, &borrower, NULL);
-    server_cancel(p->server, 5 * CLOCK_S);
-    server_cancel(p->server, 5 * CLOCK_S);
+    server_cancel(p->server, 5 * CLOCK_S, NULL, NULL);
+    server_cancel(p->server, 5 * CLOCK_S, NULL, NULL);
     assert_int_equal(p->server->cancels, 1);
     assert_false(server_may_move(p->server));
     turn_until(p, p->server == NULL || p->server->cancels == 0);
