@@ -22,6 +22,7 @@ struct listener *listener_new(struct worker *w, int fd, listener_on_client *on_c
 void listener_free(struct listener *l); /* NULL is fine */
 /* Options for the clients that it will accept: they inherit them. */
 void listener_tune(struct listener *l, const struct tcp_options *o);
+int listener_fd(const struct listener *l);
 bool listener_is_unix(const struct listener *l);
 /* Accept nobody for now; or again. The socket stays open. */
 void listener_hold(struct listener *l, bool hold);

@@ -10,6 +10,7 @@ static const struct {
     [ADMIN_VIEW_SERVERS] = { servers_each, NULL },
     [ADMIN_VIEW_SOCKETS] = { sockets_each, NULL },
     [ADMIN_VIEW_ACTIVE_SOCKETS] = { active_sockets_each, NULL },
+    [ADMIN_VIEW_FDS] = { fds_each, NULL },
     [ADMIN_VIEW_PINS] = { pins_each, NULL },
     [ADMIN_VIEW_PREPARED] = { prepared_each, NULL },
     [ADMIN_VIEW_POOLS] = { pools_each, pools_home },

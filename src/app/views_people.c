@@ -22,6 +22,7 @@ struct person {
     uint32_t remote_pid;
     struct slice application;
     unsigned n_prepared;
+    uint32_t packet_left; /* of a message that is streamed through */
     uint64_t id;
     const char *pinned;
 };
@@ -99,11 +100,13 @@ put_person(struct admin_table *t, const struct person *p)
 }
 
 static void
-put_socket(struct admin_table *t, const struct stream *s)
+put_socket(struct admin_table *t, const struct person *p)
 {
-    admin_put_int(t, 0); /* recv_pos */
-    admin_put_int(t, 0); /* pkt_pos */
-    admin_put_int(t, 0); /* pkt_remain */
+    const struct stream *s = p->stream;
+
+    admin_put_int(t, s->in_len);
+    admin_put_int(t, 0); /* pkt_pos: what is kept starts with a message */
+    admin_put_int(t, p->packet_left);
     admin_put_int(t, s->out_at);
     admin_put_int(t, s->out_len);
     admin_put_int(t, s->in_len);
@@ -178,6 +181,7 @@ describe_client(struct person *p, const struct session *s)
                           .remote_pid = peer_pid(s),
                           .application = slice_str(s->application),
                           .n_prepared = session_n_prepared(s),
+                          .packet_left = s->client_left,
                           .id = s->id,
                           .pinned = session_pin_name(s) };
     pointer_of(p->name, s->hall->setup.conf, 'c', s->id);
@@ -252,6 +256,7 @@ describe_server(struct person *p, const struct server *s, const struct pool *poo
                           .remote_pid = s->pid,
                           .application = application == NULL ? SLICE("") : application->value,
                           .n_prepared = prepared_count(s->prepared),
+                          .packet_left = client == NULL ? 0 : client->server_left,
                           .id = s->id,
                           .pinned = client == NULL ? "none" : session_pin_name(client) };
     pointer_of(p->name, pool->pools->conf, 's', s->id);
@@ -292,7 +297,7 @@ show_socket(struct person *p, struct task *e)
              client && strcmp(p->state, "idle") == 0 ? "active" : p->state);
     p->state = state;
     put_person(&e->table, p);
-    put_socket(&e->table, p->stream);
+    put_socket(&e->table, p);
     put_ours(&e->table, p);
 }
 

@@ -10,6 +10,8 @@ typedef void view_home(struct task *e);                 /* on the console's thre
 
 /* views_people.c */
 view_each clients_each, servers_each, sockets_each, active_sockets_each, pins_each, prepared_each;
+/* views_fds.c */
+view_each fds_each;
 /* views_pools.c */
 view_each pools_each, databases_each, lists_each;
 view_home pools_home, databases_home, users_home, lists_home;

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """The console of a [pgbouncer] file: PgBouncer's columns, types, tags, texts and SQLSTATEs, and nothing else."""
+import json
 import os
 
 import pytest
@@ -311,3 +312,37 @@ def check(weir):
     assert (totals["query_count"], totals["xact_count"], totals["client_login_count"]) == ("350", "350", "7")
     lists = {r["list"]: int(r["items"]) for r in weir.console("SHOW LISTS")}
     assert lists["used_servers"] == int(pool["sv_idle"]) and lists["used_clients"] == 8
+
+
+def test_show_fds_lists_what_has_no_tls(make_weir):
+    weir = make_weir(section="pgbouncer", pool_mode="transaction", workers=2)
+    w = weir.wire()
+    w.query("SET timezone TO 'Europe/Paris'")
+    w.query("BEGIN")
+    rows = weir.console("SHOW FDS")
+    poolers = [r for r in rows if r["task"] == "pooler"]
+    assert sorted(r["addr"] for r in poolers) == ["127.0.0.1", "127.0.0.1", "unix"]
+    assert {r["port"] for r in poolers} == {str(weir.port)}
+    client, = [r for r in rows if r["task"] == "client"]
+    server, = [r for r in rows if r["task"] == "server"]
+    assert (client["user"], client["database"], client["timezone"]) == ("app", "app", "Europe/Paris")
+    assert client["link"] == server["fd"] and server["link"] == client["fd"]
+    fds = set(os.listdir(f"/proc/{weir.process.pid}/fd"))
+    assert {r["fd"] for r in rows} <= fds
+    assert {r["password"] for r in rows} == {None}
+    w.query("COMMIT")
+
+
+def test_show_mem_counts_objects(make_weir):
+    weir = make_weir(section="pgbouncer", pool_mode="transaction")
+    clients = [weir.wire() for _ in range(5)]
+    clients[0].query("SELECT 1")
+    rows = {r["name"]: r for r in weir.console("SHOW MEM")}
+    assert rows["client"]["used"] == "6" and rows["server"]["used"] == weir.pool()["sv_idle"] == "1"
+    assert int(rows["client"]["memtotal"]) == 6 * int(rows["client"]["size"])
+
+
+def test_where_and_json_work_here_too(compat_weir):
+    assert [r["name"] for r in compat_weir.console("SHOW DATABASES WHERE name = 'app'")] == ["app"]
+    row, = compat_weir.console("SHOW DATABASES WHERE name = 'app' FORMAT JSON")
+    assert json.loads(row["json"])["name"] == "app"
