@@ -64,6 +64,7 @@ struct pool {
     struct ring idle, used, connecting, leaving,
         waiters; /* used: lent or being cleaned; leaving: farewell said */
     unsigned n_idle, n_used, n_connecting, n_leaving, n_waiters, n_sessions;
+    unsigned n_holders;                /* besides sessions: who keeps a pointer to it */
     unsigned host_turn;                /* of the hosts in its target */
     unsigned n_asking;                 /* questions to other workers under way */
     unsigned generation, epoch, flags; /* of the registry, when last looked at */
@@ -124,6 +125,8 @@ void pools_close_servers(struct pools *p, struct slice database, bool all);
 
 /* A session of P's is gone. */
 void pool_leave(struct pool *p);
+void pool_hold(struct pool *p); /* it is not forgotten, though it may have no session */
+void pool_drop(struct pool *p); /* NULL is fine */
 
 /* No server is idle here, or others wait already: who asks now will wait. */
 static inline bool

@@ -51,7 +51,11 @@ struct worker *registry_worker(const struct registry *r, unsigned index);
  * new. Held. */
 struct pool_shared *
 registry_pool(struct registry *r, struct slice database, struct slice user, struct slice node);
+void registry_pool_hold(struct pool_shared *s);
 void registry_pool_drop(struct pool_shared *s);
+/* S wants no server any more: nobody yields to it. Some time before it is dropped, because others look without
+ * the lock. */
+void registry_pool_rest(struct pool_shared *s);
 
 struct pool_limits { /* 0: none */
     int64_t pool, database, user;

@@ -55,6 +55,7 @@ void story_reserve(const struct pool *p);
 /* pools.c */
 void pool_configure(struct pool *p, const struct conf_database *d, struct credential *c);
 void pool_free(struct pool *p);
+bool pool_is_named(const struct pool *p, const struct conf_database *d);
 /* *AT, in the list of its pools, goes. */
 void pool_forget(struct pool **at);
 

@@ -374,8 +374,8 @@ set_tcp(struct pools *p)
 }
 
 /* Does D still lead to P's server? A database may become a cluster or cease to be one, and nodes may go. */
-static bool
-is_named(const struct pool *p, const struct conf_database *d)
+bool
+pool_is_named(const struct pool *p, const struct conf_database *d)
 {
     return (p->node != NULL) == (conf_cluster_of(p->pools->conf, d) != NULL) &&
            (p->node == NULL || node_of(p) != NULL);
@@ -396,7 +396,7 @@ pools_configure(struct pools *p, struct conf *conf, struct secrets *secrets, str
     for (struct pool *pool = p->first; pool != NULL; pool = pool->next) {
         const struct conf_database *d = conf_find_database(conf, slice_str(pool->name));
 
-        if (d != NULL && is_named(pool, d)) {
+        if (d != NULL && pool_is_named(pool, d)) {
             pool_configure(pool, d, NULL);
         } else {
             make_old(pool);

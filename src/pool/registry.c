@@ -368,6 +368,30 @@ registry_pool(struct registry *r, struct slice database, struct slice user, stru
 }
 
 void
+registry_pool_hold(struct pool_shared *s)
+{
+    pthread_mutex_lock(&s->registry->shared.lock);
+    s->refs++;
+    pthread_mutex_unlock(&s->registry->shared.lock);
+}
+
+static void
+rest_locked(struct pool_name *n, const struct pool_shared *s)
+{
+    if (atomic_load(&n->poorest) == s)
+        atomic_store(&n->poorest, NULL);
+}
+
+void
+registry_pool_rest(struct pool_shared *s)
+{
+    pthread_mutex_lock(&s->registry->shared.lock);
+    rest_locked(s->database, s);
+    rest_locked(s->user, s);
+    pthread_mutex_unlock(&s->registry->shared.lock);
+}
+
+void
 registry_pool_drop(struct pool_shared *s)
 {
     struct registry *r = s->registry;

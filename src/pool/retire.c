@@ -7,6 +7,7 @@
 #include "pool_private.h"
 
 #define JANITOR_US (CLOCK_S / 2)
+#define GONE_US    (5 * CLOCK_S) /* of a pool that the configuration does not lead to any more */
 #define RARELY_US  (5 * CLOCK_S) /* what nobody told it of is seen by then */
 
 /* Servers made together must not end together: up to a tenth less, by id. */
@@ -95,7 +96,7 @@ next_look(const struct pool *p)
     return due < JANITOR_US ? JANITOR_US : soonest(due, RARELY_US);
 }
 
-/* How long P may be without clients and servers; 0: for ever. Pools of nodes belong to their cluster. */
+/* How long P may be without clients and servers; 0: for ever. */
 static int64_t
 most_empty(const struct pool *p)
 {
@@ -103,9 +104,11 @@ most_empty(const struct pool *p)
     const struct conf_database *d = conf_find_database(p->pools->conf, slice_str(p->name));
     int64_t most = g->pool_idle_timeout, most_auto = g->autodb_idle_timeout;
 
-    if (p->node != NULL || (p->conf.min_size > 0 && p->forced_user))
+    if (d == NULL || !pool_is_named(p, d))
+        return GONE_US;
+    if (p->conf.min_size > 0 && p->forced_user)
         return 0;
-    if (d == NULL || strcmp(d->name, p->name) == 0 || most_auto == 0)
+    if (strcmp(d->name, p->name) == 0 || most_auto == 0)
         return most;
     return most > 0 ? soonest(most, most_auto) : most_auto;
 }
@@ -114,7 +117,9 @@ most_empty(const struct pool *p)
 static bool
 is_empty(const struct pool *p)
 {
-    return p->n_sessions + p->n_waiters + p->n_idle + p->n_used + p->n_connecting + p->n_leaving == 0 &&
+    return p->n_holders + p->n_sessions + p->n_waiters + p->n_idle + p->n_used + p->n_connecting +
+                   p->n_leaving ==
+               0 &&
            p->n_asking == 0 && atomic_load(&p->slot->incoming) == 0;
 }
 
@@ -132,6 +137,21 @@ pool_leave(struct pool *p)
     pool_note_empty(p);
 }
 
+void
+pool_hold(struct pool *p)
+{
+    p->n_holders++;
+}
+
+void
+pool_drop(struct pool *p)
+{
+    if (p == NULL)
+        return;
+    p->n_holders--;
+    pool_note_empty(p);
+}
+
 /* When P may be forgotten, in how many microseconds; 0: now. */
 static int64_t
 until_forgotten(struct pool *p)
@@ -142,8 +162,10 @@ until_forgotten(struct pool *p)
         p->empty_us = 0;
         return INT64_MAX;
     }
-    if (p->empty_us == 0)
+    if (p->empty_us == 0) {
         p->empty_us = now;
+        registry_pool_rest(p->shared);
+    }
     return now - p->empty_us >= most ? 0 : p->empty_us + most - now;
 }
 

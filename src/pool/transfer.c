@@ -173,7 +173,7 @@ pool_limit_freed(struct pools *p)
 
 struct evict {
     struct mail mail;
-    const struct pool_shared *wanting; /* alive: it has waiters, or the pool of their worker */
+    struct pool_shared *wanting; /* held */
     enum pool_room full;
     struct pools *(*pools_of)(struct worker *w);
 };
@@ -186,6 +186,7 @@ on_evict(struct worker *w, struct mail *m)
 
     pool_evict_idle(pools, e->wanting, e->full);
     stream_flush(pools->turn);
+    registry_pool_drop(e->wanting);
     mem_free(e);
 }
 
@@ -204,6 +205,7 @@ pool_ask_to_evict(struct pool *p, enum pool_room full)
             continue;
         e = mem_new(struct evict);
         e->wanting = p->shared;
+        registry_pool_hold(e->wanting);
         e->full = full;
         e->pools_of = p->pools->of_worker;
         e->mail.deliver = on_evict;

@@ -277,7 +277,7 @@ choose_ended(struct session *s)
     r->wrote = r->wrote && !pending_is_empty(s); /* what follows in the pipeline may be the write */
     r->only_primary = r->warned = r->again = r->lent = false;
     r->n_told = r->n_skip = 0;
-    r->avoid = NULL;
+    choose_avoid(s, NULL);
     r->held_us = r->behind_us = r->failed_us = 0;
 }
 
@@ -468,12 +468,19 @@ choose_refusal(struct session *s, struct fault *why)
     return true;
 }
 
-/* The node that S was sent to failed it: not there again before more is known. */
+/* The node of P failed S: not there again before more is known. */
 void
-choose_avoid(struct session *s)
+choose_avoid(struct session *s, struct pool *p)
 {
-    s->routing->avoid = s->pool;
-    s->routing->avoided = s->hall->topology == NULL ? 0 : s->hall->topology->version;
+    struct routing *r = s->routing;
+
+    r->avoided = s->hall->topology == NULL ? 0 : s->hall->topology->version;
+    if (r->avoid == p)
+        return;
+    if (p != NULL)
+        pool_hold(p);
+    pool_drop(r->avoid);
+    r->avoid = p;
 }
 
 /* The connection to the node that was chosen could not be made, or broke. False: it stays in the pool's queue.
@@ -485,7 +492,7 @@ choose_another(struct session *s)
         return false;
     if (s->routing->failed_us == 0)
         s->routing->failed_us = session_now(s);
-    choose_avoid(s);
+    choose_avoid(s, s->pool);
     return true;
 }
 

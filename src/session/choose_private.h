@@ -11,11 +11,13 @@
 
 #define MOST_NODES 32 /* of a cluster that are used */
 
-/* The pools of one (database, user), one for each node, on this worker; made when first used. */
+/* The pools of one (database, user), one for each node, on this worker; made when first used, and gone with the
+ * last session. */
 struct siblings {
     struct siblings *next;
+    unsigned n_sessions;
     char *database, *user;
-    struct pool *at[MOST_NODES];
+    struct pool *at[MOST_NODES];   /* held; NULL: not needed yet */
     struct known_catalog *catalog; /* of DATABASE; NULL: not looked for yet */
     const struct cluster *cluster; /* what choose_cluster() found when the hall's n_views was SEEN */
     uint64_t seen;
@@ -31,12 +33,12 @@ struct routing {
     struct params *wishes_of; /* the settings they were read from; held, or NULL */
     bool wishes_known;        /* false: they are to be read again */
     struct ring in_held;
-    int64_t held_us;          /* since when this request finds no node; 0: it does */
-    int64_t failed_us;        /* since when servers could not be had for it; 0: none failed */
-    int64_t behind_us;        /* since when it waits for a replica to catch up; 0: it does not */
-    const struct pool *last;  /* that served it, and why */
-    const struct pool *avoid; /* failed under this request */
-    uint64_t avoided;         /* the version of the topology then */
+    int64_t held_us;         /* since when this request finds no node; 0: it does */
+    int64_t failed_us;       /* since when servers could not be had for it; 0: none failed */
+    int64_t behind_us;       /* since when it waits for a replica to catch up; 0: it does not */
+    const struct pool *last; /* that served it, and why */
+    struct pool *avoid;      /* failed under this request; held, or NULL */
+    uint64_t avoided;        /* the version of the topology then */
     enum route_reason reason;
     enum begin_mode mode;       /* of the transaction that the request begins */
     struct route_wishes hinted; /* the wishes for this request, when a rule or a hint has some */
@@ -95,7 +97,7 @@ bool choose_stays(struct session *s);
 bool choose_pool(struct session *s);
 /* A server of the chosen node could not be had. True: choose again, without that node. */
 bool choose_another(struct session *s);
-void choose_avoid(struct session *s);
+void choose_avoid(struct session *s, struct pool *p); /* NULL: none any more */
 void choose_hold(struct session *s);
 void choose_unhold(struct session *s); /* fine when it is not held, and without a routing */
 /* The client was told that its transaction is over. */
@@ -131,7 +133,6 @@ struct explained {
 void choose_explain(struct session *s, const struct facts *f, struct slice sql, struct explained *out);
 bool choose_default_read_only(const struct session *s);
 bool choose_default_serializable(const struct session *s);
-void choose_forget_siblings(struct hall *h);
 void hall_forget_catalogs(struct hall *h);
 /* The first message of an extended batch: AHEAD starts with it. The whole batch goes to one node, so it is a
  * read only when all of it is here and every statement in it is one. */

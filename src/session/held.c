@@ -70,7 +70,7 @@ resume(struct session *s)
 
     ring_remove(&r->in_held);
     if (s->hall->topology != NULL && s->hall->topology->version != r->avoided)
-        r->avoid = NULL;
+        choose_avoid(s, NULL);
     if (s->state == SESSION_WELCOME) {
         if (link_need(s))
             welcome_server(s, s->server);
@@ -188,7 +188,6 @@ hall_set_topology(struct hall *h, struct topology *t)
 void
 choose_close(struct hall *h)
 {
-    choose_forget_siblings(h);
     rules_free(h->rules);
     mem_free(h->refused);
     mem_free(h->routes);

@@ -63,7 +63,7 @@ retry_start(struct session *s)
     text_add(&request, text_slice(&s->server->request));
     pending_undo_names(s);
     if (s->routing != NULL)
-        choose_avoid(s);
+        choose_avoid(s, s->pool);
     opening_again(s);
     link_lose(s);
     send_again(s, &request);

@@ -25,17 +25,21 @@ find_siblings(struct session *s)
     return f;
 }
 
-void
-choose_forget_siblings(struct hall *h)
+static void
+drop_siblings(struct hall *h, struct siblings *f)
 {
-    while (h->siblings != NULL) {
-        struct siblings *f = h->siblings;
+    struct siblings **at = &h->siblings;
 
-        h->siblings = f->next;
-        mem_free(f->database);
-        mem_free(f->user);
-        mem_free(f);
-    }
+    if (--f->n_sessions > 0)
+        return;
+    while (*at != f)
+        at = &(*at)->next;
+    *at = f->next;
+    for (unsigned i = 0; i < MOST_NODES; i++)
+        pool_drop(f->at[i]);
+    mem_free(f->database);
+    mem_free(f->user);
+    mem_free(f);
 }
 
 /* The pool of node I of C; NULL: the configuration does not name it any more. */
@@ -54,7 +58,10 @@ choose_pool_of(struct session *s, const struct cluster *c, unsigned i)
     want.node = conf_find_node(s->hall->setup.conf, slice_str(c->nodes[i].name));
     if (want.database == NULL || want.node == NULL)
         return NULL;
-    return f->at[i] = pools_find(&s->hall->pools, &want);
+    p = pools_find(&s->hall->pools, &want);
+    pool_hold(p);
+    pool_drop(f->at[i]);
+    return f->at[i] = p;
 }
 
 void
@@ -123,6 +130,7 @@ begin(struct session *s)
     s->routing->session = s;
     ring_init(&s->routing->in_held);
     s->routing->siblings = find_siblings(s);
+    s->routing->siblings->n_sessions++;
     s->routing->hash = address_hash(s);
     s->routing->rule = RULE_NONE;
     choose_settings(s);
@@ -194,6 +202,8 @@ choose_done(struct session *s)
     if (s->routing == NULL)
         return;
     ring_remove(&s->routing->in_held);
+    choose_avoid(s, NULL);
+    drop_siblings(s->hall, s->routing->siblings);
     params_drop(s->routing->wishes_of);
     mem_free(s->routing);
     s->routing = NULL;

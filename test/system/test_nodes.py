@@ -200,6 +200,27 @@ def test_a_reload_adds_and_forgets_nodes(trio, trio_weir):
     wait_until(lambda: nodes_read(weir) == {"pg2", "pg3"})
 
 
+def test_pools_that_nobody_needs_are_forgotten(trio, trio_weir):
+    """Those of clients that left after pool_idle_timeout, those of a database that a reload took out soon."""
+    weir = trio_weir(trio, databases={"app": {"cluster": "main"}, "app2": {"cluster": "main"}}, pool_idle_timeout="1s",
+                     server_idle_timeout="1s")
+    clients = [weir.wire(user=user, database="app2") for user in ("app", "app2")]
+    for w in clients:
+        w.query("CREATE TEMP TABLE a (i int)")
+        w.query("DISCARD ALL")
+        wait_until(lambda: node_of(w) != "pg1")
+    clients[0].close()
+    wait_until(lambda: weir.pool("app2", "app") is None, 20)
+    stays_true(lambda: weir.pool("app2", "app2"), 2)
+    assert node_of(weir.wire(user="app", database="app2"))
+    del weir.databases["app2"]
+    weir.reload(pool_idle_timeout=0)
+    for w in [*clients, *weir._open]:
+        w.close()
+    wait_until(lambda: weir.pool("app2", "app2") is None and weir.pool("app2", "app") is None, 20)
+    assert weir.wire().value("SELECT 'served'") == "served"
+
+
 def test_several_hosts_of_a_database_are_a_cluster(trio, make_lone_weir):
     ports = ",".join(str(n.port) for n in trio.nodes)
     weir = make_lone_weir(databases={"app": {"host": "127.0.0.1,127.0.0.1,127.0.0.1", "port": ports}},
