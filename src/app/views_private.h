@@ -15,6 +15,9 @@ view_each fds_each;
 /* views_pools.c */
 view_each pools_each, databases_each, lists_each;
 view_home pools_home, databases_home, users_home, lists_home;
+/* views_limits.c */
+view_each limits_each;
+view_home limits_home;
 /* views_stats.c */
 view_each stats_each;
 view_home stats_home, stats_totals_home, stats_averages_home, totals_home;

@@ -107,6 +107,7 @@ server_cancel(struct server *s, int64_t timeout_us, struct mail *done, struct wo
     ring_init(&c->in_worker);
     ring_append(s->target->cancels, &c->in_worker);
     s->cancels++;
+    log_debug("server=s%llu is asked to cancel", (unsigned long long)s->id);
     timer_start(s->stream.turn->worker, &c->deadline, timeout_us);
     return true;
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /* Reaching a server: name, address, TLS by sslmode as libpq does it (manual,
  * "SSL Support"). */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "conf/conf.h"
 #include "server/names.h"
@@ -34,10 +36,14 @@ static bool
 dial_next(struct server *s, struct fault *why)
 {
     struct server_login *l = s->login;
+    char text[NET_ADDRESS_TEXT];
 
     fault_set(why, "08001", "\"%s\" has no address", l->host);
     while (l->next < l->n_found) {
         s->address = l->found[l->next++];
+        net_address_print(&s->address, text);
+        log_debug("server=s%" PRIu64 " connects to %s for %s@%s", s->id, text, s->target->user,
+                  s->target->database);
         if (stream_dial(&s->stream, s->stream.turn, &s->address, &server_stream_events, why)) {
             net_tune(s->stream.fd, s->target->tcp);
             return true;

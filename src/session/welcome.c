@@ -142,6 +142,7 @@ welcome_start(struct session *s)
     const struct pool_greeting *g;
     struct fault why;
 
+    log_debug("client=c%" PRIu64 " has proven who it is: database=%s user=%s", s->id, s->database, s->user);
     if (console_is_name(slice_str(s->database))) {
         console_start(s);
         return;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """PgBouncer's keys, each with what it does to a real PostgreSQL or a real client."""
 import ctypes
+import grp
 import os
 import socket
 import stat
@@ -206,3 +207,101 @@ def test_curves_of_the_key_exchange(make_weir, certs):
     bad.wanted_status = (2,)
     bad.start(wait=False)
     assert bad.wait() == 2 and "no_such_curve" in bad.log()
+
+
+@pytest.mark.parametrize("option, value, good, described", [
+    ("client_tls_protocols", "tlsv1.2", {"ssl_max_protocol_version": "TLSv1.2"}, "TLSv1.2/"),
+    ("client_tls_protocols", "tlsv1.3", {"ssl_min_protocol_version": "TLSv1.3"}, "TLSv1.3/"),
+    ("client_tls_ciphers", "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES128-GCM-SHA256", {"ssl_max_protocol_version": "TLSv1.2"},
+     "AES128-GCM-SHA256"),
+    ("client_tls13_ciphers", "TLS_CHACHA20_POLY1305_SHA256", {}, "TLSv1.3/TLS_CHACHA20_POLY1305_SHA256")])
+def test_tls_towards_clients_is_what_was_asked(make_weir, certs, option, value, good, described):
+    weir = make_weir(client_tls_sslmode="require", client_tls_key_file=certs.server_key, client_tls_cert_file=certs.server_cert,
+                     **{option: value})
+    with psycopg.connect(weir.dsn(sslmode="require", **good)) as c:
+        assert c.execute("SELECT 1").fetchone()
+        weir.wait_log(described)
+    if option == "client_tls_protocols":
+        other = {"ssl_max_protocol_version": "TLSv1.2"} if value == "tlsv1.3" else {"ssl_min_protocol_version": "TLSv1.3"}
+        with pytest.raises(psycopg.OperationalError):
+            psycopg.connect(weir.dsn(sslmode="require", **other))
+
+
+@pytest.mark.parametrize("option, value, described", [("server_tls_protocols", "tlsv1.2", "TLSv1.2/"),
+                                                      ("server_tls13_ciphers", "TLS_CHACHA20_POLY1305_SHA256", "TLS_CHACHA20")])
+def test_tls_towards_servers_is_what_was_asked(make_weir, option, value, described):
+    weir = make_weir(server_tls_sslmode="require", **{option: value})
+    weir.wire().query("SELECT 1")
+    assert described in weir.console("SHOW SERVERS")[0]["tls"]
+
+
+def test_servers_that_were_idle_are_checked_before_use(make_weir, cluster):
+    weir = make_weir(server_check_delay=0.3, server_check_query="SELECT 'checked' AS pgweir_check", default_pool_size=1)
+    w = weir.wire()
+    pid = w.value("SELECT pg_backend_pid()")
+    wait_until(lambda: weir.pool()["sv_used"] == "1")
+    w.query("BEGIN")
+    assert cluster.sql(f"SELECT query FROM pg_stat_activity WHERE pid = {pid}") is not None
+    w.query("COMMIT")
+    weir.console("SET server_check_query = 'SELECT nonsense'")
+    wait_until(lambda: weir.pool()["sv_used"] == "1")
+    assert w.value("SELECT pg_backend_pid()") != pid, "one that fails its check is replaced"
+
+
+def test_server_reset_query_always_runs_after_each_transaction(make_weir):
+    weir = make_weir(section="pgbouncer", pool_mode="transaction", default_pool_size=1, server_reset_query_always=1,
+                     on_session_state="warn")
+    w = weir.wire()
+    w.query("PREPARE p AS SELECT 1")
+    with pytest.raises(wire.ServerError):
+        weir.wire().query("EXECUTE p")
+    assert weir.wire().value("SELECT count(*) FROM pg_prepared_statements") == "0"
+
+
+@pytest.mark.parametrize("in_turn, expected", [(1, 3), (0, 1)])
+def test_server_round_robin_uses_the_one_that_was_idle_longest(make_weir, in_turn, expected):
+    weir = make_weir(server_round_robin=in_turn, workers=1)
+    held = [weir.wire() for _ in range(3)]
+    for w in held:
+        w.query("BEGIN")
+        w.query("SELECT 1")
+    for w in held:
+        w.query("COMMIT")
+    assert len({held[0].value("SELECT pg_backend_pid()") for _ in range(3)}) == expected
+
+
+def test_the_unix_socket_has_its_mode_and_group(make_weir):
+    weir = make_weir(unix_socket_mode="0710", unix_socket_group="pgweir-test")
+    st = os.stat(f"{weir.folder}/.s.PGSQL.{weir.port}")
+    assert stat.S_IMODE(st.st_mode) == 0o710 and grp.getgrgid(st.st_gid).gr_name == "pgweir-test"
+
+
+def test_verbose_and_its_flag(make_weir):
+    for weir in (make_weir(verbose=1), make_weir(start=False).start("-v")):
+        weir.wire().query("SELECT 1")
+        weir.wait_log(r" DEBUG server=s\d+ connects to 127\.0\.0\.1:\d+ for app@app")
+
+
+def test_quiet_logs_only_to_the_file(make_weir):
+    weir = make_weir(start=False)
+    weir.general["logfile"] = f"{weir.folder}/own.log"
+    weir.write()
+    weir.start("-q")
+    weir.wire().query("SELECT 1")
+    with open(f"{weir.folder}/own.log") as f:
+        assert "process up" in f.read()
+    assert weir.log() == ""
+
+
+def test_log_pooler_errors_can_be_turned_off(make_weir):
+    for value, logged in ((1, True), (0, False)):
+        weir = make_weir(log_pooler_errors=value)
+        with pytest.raises(wire.ServerError):
+            weir.wire("app", "nowhere")
+        assert ("pooler error: " in weir.log()) == logged
+
+
+def test_a_database_sets_what_its_line_says(make_weir):
+    weir = make_weir(databases={"app": {"client_encoding": "LATIN1", "datestyle": "German", "timezone": "Asia/Tokyo"}})
+    w = weir.wire()
+    assert [w.value(f"SHOW {name}") for name in ("client_encoding", "datestyle", "timezone")] == ["LATIN1", "German, DMY", "Asia/Tokyo"]

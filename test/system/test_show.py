@@ -196,3 +196,13 @@ def test_show_where_filters(module_weir):
     assert w
     rows = module_weir.console("SHOW DATABASES WHERE name = 'app2'", database="pgweir")
     assert [r["name"] for r in rows] == ["app2"]
+
+
+def test_show_limits_tells_what_is_used_up(make_weir):
+    weir = make_weir(max_client_conn=50, databases={"app": {"max_db_connections": 7}, "app2": {}},
+                     users={"app": {"max_user_client_connections": 9}}, default_pool_size=3)
+    clients = [weir.wire() for _ in range(2)]
+    clients[0].query("SELECT 1")
+    rows = {(r["limit"], r["name"]): (r["used"], r["most"]) for r in weir.console("SHOW LIMITS")}
+    assert rows == {("max_client_conn", ""): ("2", "50"), ("pool_size", "app/app"): ("1", "3"),
+                    ("max_db_connections", "app"): ("1", "7"), ("max_user_client_connections", "app"): ("2", "9")}
