@@ -111,8 +111,7 @@ struct pool_wanted {
     struct credential *credential;        /* the client's own; may be NULL */
     const struct conf_node *node;         /* NULL: the database has one server */
 };
-/* Made when new. */
-struct pool *pools_find(struct pools *p, const struct pool_wanted *want);
+struct pool *pools_find(struct pools *p, const struct pool_wanted *want); /* made when new */
 /* A node is gone, or may not be written to any more: every link to it ends. */
 void pools_close_node(struct pools *p, const char *node, const struct fault *why);
 /* No new work for a node: idle servers go, those in use as they come back. */
@@ -123,8 +122,7 @@ struct pool_database *pools_database(struct pools *p, struct slice name);
 /* Close idle servers of DATABASE (empty: all), and used ones too when ALL. */
 void pools_close_servers(struct pools *p, struct slice database, bool all);
 
-/* A session of P's is gone. */
-void pool_leave(struct pool *p);
+void pool_leave(struct pool *p); /* a session of P's is gone */
 void pool_hold(struct pool *p); /* it is not forgotten, though it may have no session */
 void pool_drop(struct pool *p); /* NULL is fine */
 
@@ -141,8 +139,7 @@ struct server *pool_borrow(struct pool *p, struct pool_waiter *w);
 bool pool_open_replication(struct pool *p, struct pool_waiter *w, struct slice mode, struct params *startup,
                            struct fault *why);
 void pool_forget_replication(struct pool *p, struct pool_waiter *w);
-/* Leave the queue; fine when not in it. */
-void pool_stop_waiting(struct pool *p, struct pool_waiter *w);
+void pool_stop_waiting(struct pool *p, struct pool_waiter *w); /* fine when W is not in the queue */
 /* S is lent, status I, nothing outstanding. RESET: run the reset query first. */
 void pool_give_back(struct server *s, bool reset);
 /* The waiting clients may get somewhere now (a limit, a pause or a failure ended). */
