@@ -123,8 +123,8 @@ struct pool_database *pools_database(struct pools *p, struct slice name);
 void pools_close_servers(struct pools *p, struct slice database, bool all);
 
 void pool_leave(struct pool *p); /* a session of P's is gone */
-void pool_hold(struct pool *p); /* it is not forgotten, though it may have no session */
-void pool_drop(struct pool *p); /* NULL is fine */
+void pool_hold(struct pool *p);  /* it is not forgotten, though it may have no session */
+void pool_drop(struct pool *p);  /* NULL is fine */
 
 /* No server is idle here, or others wait already: who asks now will wait. */
 static inline bool
