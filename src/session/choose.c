@@ -305,8 +305,8 @@ ask(struct session *s, const struct cluster *c, unsigned *busy, struct route_que
         busy[i] = p == NULL ? 0 : p->n_used + p->n_waiters;
     }
     *q = (struct route_question){
-        .is_read = r->is_read && !keeps,
-        .is_doubt = r->is_doubt || keeps,
+        .is_read = r->is_read && !keeps && !choose_default_serializable(s),
+        .is_doubt = r->is_doubt || keeps || choose_default_serializable(s),
         .in_transaction = r->begins || keeps,
         .read_only = !keeps && r->read_only,
         .token = r->token,

@@ -25,6 +25,28 @@ def behind(trio):
     return trio
 
 
+# --- sessions that no standby can serve
+
+def test_a_serializable_session_reads_on_the_primary_and_others_as_before(trio, trio_weir):
+    weir = trio_weir(trio, cluster={"balance": "round_robin", "consistency": "eventual"})
+    for setting in ("SET default_transaction_isolation = 'serializable'",
+                    "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+                    "SELECT set_config('default_transaction_isolation', 'serializable', false)"):
+        strict, other = weir.wire(), weir.wire()
+        strict.query(setting)
+        for _ in range(3):
+            assert strict.query(f"SELECT {WHERE}, current_setting('transaction_isolation')") == [["pg1", "serializable"]]
+        assert {other.query(f"SELECT {WHERE}, current_setting('transaction_isolation')")[0][0] for _ in range(4)} == REPLICAS
+
+
+def test_a_refused_read_runs_elsewhere_whatever_its_settings_needed(trio, trio_weir):
+    """Rows of our own questions are no rows that the client saw."""
+    w = trio_weir(trio, cluster={"consistency": "eventual"}).wire()
+    w.query("SELECT set_config('work_mem', '5MB', false), set_config('default_transaction_deferrable', 'on', false)")
+    w.query("SET default_transaction_read_only = off; SET work_mem TO '6MB'")
+    assert w.value("SELECT liar() AS after_settings").endswith(" pg1")
+
+
 # --- a session's own writes
 
 def test_every_write_of_a_pipeline_counts(behind, trio_weir):
