@@ -29,9 +29,10 @@ struct prepared;
 
 struct prepared *prepared_new(void);
 void prepared_free(struct prepared *p);
-/* Known? Makes it the most recently used. */
-bool prepared_has(struct prepared *p, struct statement_id id);
-void prepared_add(struct prepared *p, struct statement_id id);
+/* When it was prepared; 0: it is not known. Makes it the most recently used. */
+int64_t prepared_born(struct prepared *p, struct statement_id id);
+/* BORN must not be 0. One that is known gets it, too. */
+void prepared_add(struct prepared *p, struct statement_id id, int64_t born);
 void prepared_remove(struct prepared *p, struct statement_id id);
 /* The least recently used one when there are more than MAX; it is removed. */
 bool prepared_evict(struct prepared *p, unsigned max, struct statement_id *id);

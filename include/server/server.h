@@ -87,7 +87,7 @@ struct server {
     void *session;
     struct params *reports;  /* ParameterStatus values */
     struct params *settings; /* what sessions set on it (name -> SQL); NULL: not known */
-    bool stale_plans;        /* some plan of its named statements is out of date: they go before the next use */
+    bool changed;            /* this transaction changed tables */
     struct text request;     /* of its borrower: what it works on (session/retry.c) */
     struct prepared *prepared;
     struct statement_id unnamed; /* what the unnamed statement is */

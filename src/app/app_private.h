@@ -32,7 +32,7 @@ struct app {
     struct topology *topology, *topology_visiting; /* the newest; the one on its way through the halls */
     struct visit topology_visit;
     struct catalog_job *catalogs;
-    _Atomic int64_t last_write;
+    _Atomic int64_t last_write, last_change;
     _Atomic uint64_t next_id;
     _Atomic bool suspended;
     struct options options;

@@ -56,6 +56,7 @@ app_build(struct app *a)
                                    .control = &a->control,
                                    .elsewhere = takeover_elsewhere,
                                    .last_write = &a->last_write,
+                                   .last_change = &a->last_change,
                                    .console = &a->console,
                                    .next_id = &a->next_id,
                                    .seed = random_u64() };

@@ -12,6 +12,7 @@
 
 struct entry {
     struct statement_id id;
+    int64_t born;
     struct ring by_use; /* most recently used first */
     UT_hash_handle hh;
 };
@@ -87,29 +88,39 @@ prepared_free(struct prepared *p)
     mem_free(p);
 }
 
-bool
-prepared_has(struct prepared *p, struct statement_id id)
+/* The entry, most recently used from now on; NULL. */
+static struct entry *
+use(struct prepared *p, struct statement_id id)
 {
     struct entry *e = find(p, id);
 
-    if (e == NULL)
-        return false;
-    if (p->by_use.next != &e->by_use) {
+    if (e != NULL && p->by_use.next != &e->by_use) {
         ring_remove(&e->by_use);
         ring_insert(&p->by_use, &e->by_use);
     }
-    return true;
+    return e;
+}
+
+int64_t
+prepared_born(struct prepared *p, struct statement_id id)
+{
+    const struct entry *e = use(p, id);
+
+    return e == NULL ? 0 : e->born;
 }
 
 void
-prepared_add(struct prepared *p, struct statement_id id)
+prepared_add(struct prepared *p, struct statement_id id, int64_t born)
 {
-    struct entry *e;
+    struct entry *e = use(p, id);
 
-    if (prepared_has(p, id))
+    if (e != NULL) {
+        e->born = born;
         return;
+    }
     e = mem_new(struct entry);
     e->id = id;
+    e->born = born;
     ring_insert(&p->by_use, &e->by_use);
     HASH_ADD(hh, p->entries, id, sizeof(id), e);
 }

@@ -64,22 +64,10 @@ hall_catalog(const struct session *s)
     return f->catalog;
 }
 
-/* What others may have been told of it is old. */
-static bool
-is_ddl(struct slice tag)
-{
-    static const char *const words[] = { "CREATE ", "ALTER ", "DROP ", "IMPORT " };
-
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-        if (slice_is(slice_head(tag, strlen(words[i])), words[i]))
-            return true;
-    return false;
-}
-
 void
 known_completed(struct session *s, struct slice tag)
 {
-    s->routing->ddl = s->routing->ddl || is_ddl(tag);
+    s->routing->ddl = s->routing->ddl || changes_is_one(tag);
 }
 
 void

@@ -90,7 +90,7 @@ put_built(struct session *s, struct text *t)
     text_clear(t);
 }
 
-void
+static void
 close_statement(struct session *s, struct statement_id id)
 {
     struct text *t = session_scratch(s);
@@ -101,33 +101,45 @@ close_statement(struct session *s, struct statement_id id)
     wire_put_string(t, slice_of(name, statement_name(id, name)));
     wire_end(t, start, 'C');
     put_built(s, t);
-    pending_push(s, PENDING_CLOSE, PENDING_OURS);
+    pending_push(s, PENDING_CLOSE, PENDING_OURS)->closed = mem_dup(&id, sizeof(id));
 }
 
+/* Is there a plan of ST younger than SINCE? An older one goes. */
+static bool
+is_prepared(struct session *s, const struct statement *st, int64_t since)
+{
+    int64_t born = prepared_born(s->server->prepared, st->id);
+
+    if (born > 0 && born <= since)
+        close_statement(s, st->id);
+    return born > since;
+}
+
+/* The Parse of ST is on its way. */
 static void
-close_evicted(struct session *s)
+note_prepared(struct session *s, const struct statement *st)
 {
     struct statement_id id;
 
+    prepared_add(s->server->prepared, st->id, session_now(s));
+    s->pool->database->stats.server_parses++;
     while (prepared_evict(s->server->prepared, most_prepared(s), &id))
         close_statement(s, id);
 }
 
-/* The server knows ST, or will by the time it reads what follows. */
+/* The server knows ST by a plan younger than SINCE, or will by the time it reads what follows. */
 static void
-ensure_named(struct session *s, struct statement *st)
+ensure_named(struct session *s, struct statement *st, int64_t since)
 {
     struct text *t;
 
-    if (prepared_has(s->server->prepared, st->id))
+    if (is_prepared(s, st, since))
         return;
     t = session_scratch(s);
     statement_put_parse(t, st, true);
     put_built(s, t);
     pending_push(s, PENDING_PARSE, PENDING_OURS)->statement = statement_hold(st);
-    prepared_add(s->server->prepared, st->id);
-    s->pool->database->stats.server_parses++;
-    close_evicted(s);
+    note_prepared(s, st);
 }
 
 /* What a server's unnamed statement is when its text was too long to be kept: this session's, and gone with the
@@ -202,7 +214,7 @@ parse_duplicate(struct session *s, const struct taken *m, struct slice name)
 {
     struct statement *st = prepared_names_find(s, name);
 
-    ensure_named(s, st);
+    ensure_named(s, st, 0);
     pending_push(s, PENDING_PARSE, PENDING_DUPLICATE)->statement = statement_hold(st);
     put_renamed(s, m, WIRE_HEADER, name.len, st);
 }
@@ -210,7 +222,7 @@ parse_duplicate(struct session *s, const struct taken *m, struct slice name)
 static void
 parse_named(struct session *s, const struct taken *m, struct slice name, struct statement *st)
 {
-    bool known = prepared_has(s->server->prepared, st->id);
+    bool known = is_prepared(s, st, changes_last(s));
 
     prepared_names_add(s, name, st);
     pending_push(s, PENDING_PARSE, known ? PENDING_LOCAL : 0)->statement = statement_hold(st);
@@ -219,9 +231,7 @@ parse_named(struct session *s, const struct taken *m, struct slice name, struct 
         return;
     }
     put_renamed(s, m, WIRE_HEADER, name.len, st);
-    prepared_add(s->server->prepared, st->id);
-    s->pool->database->stats.server_parses++;
-    close_evicted(s);
+    note_prepared(s, st);
 }
 
 /* A Parse longer than max_statement_size streams through when it is unnamed; a named one could not be made
@@ -268,7 +278,7 @@ parse_deallocate(struct session *s, struct slice name, const struct facts *f)
     old = prepared_names_find(s, f->effects[0].name);
     if (old == NULL)
         return false;
-    ensure_named(s, old);
+    ensure_named(s, old, 0);
     text_printf(&sql, "DEALLOCATE %s", old->name);
     st = statement_intern(s->hall, text_slice(&sql), SLICE("\0\0"), true, &parsed);
     text_done(&sql);
@@ -344,7 +354,7 @@ find_statement(struct session *s, struct slice name)
 
 /* Bring the statement NAME to the server; the session's own statement of that name, or NULL. */
 static struct statement *
-ensure(struct session *s, struct slice name)
+ensure(struct session *s, struct slice name, int64_t *since)
 {
     struct statement *st;
 
@@ -352,10 +362,59 @@ ensure(struct session *s, struct slice name)
         ensure_unnamed(s);
         return s->unnamed;
     }
-    st = find_statement(s, name);
+    st = most_prepared(s) == 0 ? NULL : prepared_names_look(s, name, since);
     if (st != NULL)
-        ensure_named(s, st);
+        ensure_named(s, st, *since);
     return st;
+}
+
+/* What does ST give? The client waits for the answer. */
+static void
+ask_shape(struct session *s, struct statement *st)
+{
+    struct text *t = session_scratch(s);
+    size_t start;
+
+    for (unsigned i = 0; i < pending_count(s); i++) {
+        const struct pending_entry *e = pending_at(s, i);
+
+        if (e->kind == PENDING_DESCRIBE && (e->flags & PENDING_OURS) != 0)
+            return;
+    }
+    start = wire_begin(t, 'D');
+    wire_put_u8(t, 'S');
+    wire_put_string(t, slice_of(st->name, st->name_len));
+    wire_end(t, start, 'D');
+    wire_put_simple(t, 'H');
+    put_built(s, t);
+    pending_push(s, PENDING_DESCRIBE, PENDING_OURS)->statement = statement_hold(st);
+    st->asked_us = session_now(s);
+}
+
+/* An error that fails the transaction, too: the server refuses a name in use, we say why. */
+static void
+say_stale(struct session *s, struct statement *st)
+{
+    struct text *t = session_scratch(s);
+
+    statement_put_parse(t, st, true);
+    put_built(s, t);
+    pending_push(s, PENDING_PARSE, PENDING_DUPLICATE | PENDING_STALE)->statement = statement_hold(st);
+    prepared_names_renew(s, st);
+}
+
+/* Is this Bind of ST settled? Its plan may give something else than the client was told. */
+static bool
+bind_is_settled(struct session *s, struct statement *st, int64_t since, enum take *answer)
+{
+    enum change_seen seen = changes_seen(s, st, since);
+
+    *answer = seen == CHANGE_UNKNOWN ? TAKE_WAIT : TAKE_DONE;
+    if (seen == CHANGE_UNKNOWN)
+        ask_shape(s, st);
+    else if (seen == CHANGE_SEEN)
+        say_stale(s, st);
+    return seen != CHANGE_NONE;
 }
 
 enum take
@@ -363,7 +422,10 @@ take_bind(struct session *s, const struct taken *m)
 {
     struct wire_cursor c = wire_cursor(m->body);
     struct slice portal = wire_get_string(&c), name = wire_get_string(&c);
+    bool named = name.len > 0;
+    enum take answer;
     struct statement *st;
+    int64_t since = 0;
 
     if (c.bad)
         return m->whole || m->bytes.len > NAMES_MAX ? malformed(s) : TAKE_MORE;
@@ -372,16 +434,28 @@ take_bind(struct session *s, const struct taken *m)
     if (!link_need(s))
         return TAKE_WAIT;
     start_batch(s);
+    st = ensure(s, name, &since);
+    named = named && st != NULL;
+    if (named && m->whole && bind_is_settled(s, st, since, &answer))
+        return answer;
     s->pool->database->stats.binds++;
-    st = ensure(s, name);
     bound_set(s, portal, st == NULL ? NULL : st->facts);
     take_note_ending(s, st == NULL ? NULL : st->facts);
-    pending_push(s, PENDING_BIND, 0);
-    if (st != NULL && name.len > 0)
+    pending_push(s, PENDING_BIND, 0)->statement = named ? statement_hold(st) : NULL;
+    if (named)
         put_renamed(s, m, WIRE_HEADER + portal.len + 1, name.len, st);
     else
         take_forward(s, m);
     return TAKE_DONE;
+}
+
+/* The named statement of a Bind that was the last message, or NULL. */
+static struct statement *
+just_bound(const struct session *s)
+{
+    const struct pending_entry *e = pending_is_empty(s) ? NULL : pending_at(s, pending_count(s) - 1);
+
+    return e == NULL || e->kind != PENDING_BIND || e->statement == NULL ? NULL : statement_hold(e->statement);
 }
 
 enum take
@@ -390,7 +464,8 @@ take_describe(struct session *s, const struct taken *m)
     struct wire_cursor c = wire_cursor(m->body);
     uint8_t what = wire_get_u8(&c);
     struct slice name = wire_get_string(&c);
-    struct statement *st = NULL;
+    struct statement *st = NULL, *told = NULL;
+    int64_t since;
 
     if (c.bad)
         return malformed(s);
@@ -400,12 +475,16 @@ take_describe(struct session *s, const struct taken *m)
         return TAKE_WAIT;
     start_batch(s);
     if (what == 'S')
-        st = ensure(s, name);
-    pending_push(s, PENDING_DESCRIBE, 0);
-    if (st != NULL && name.len > 0)
-        put_renamed(s, m, WIRE_HEADER + 1, name.len, st);
+        st = ensure(s, name, &since);
     else
+        told = just_bound(s);
+    if (st != NULL && name.len > 0) {
+        pending_push(s, PENDING_DESCRIBE, 0)->statement = statement_hold(st);
+        put_renamed(s, m, WIRE_HEADER + 1, name.len, st);
+    } else {
+        pending_push(s, PENDING_DESCRIBE, 0)->statement = told;
         take_forward(s, m);
+    }
     return TAKE_DONE;
 }
 

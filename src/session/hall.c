@@ -70,6 +70,7 @@ hall_open(struct hall *h, const struct hall_shared *s, const struct hall_setup *
     h->facts = facts_table_new(FACTS_CAPACITY, s->seed);
     known_open(h);
     h->last_write = s->last_write;
+    h->last_change = s->last_change;
     h->want_catalog = s->want_catalog;
     h->control = s->control;
     h->elsewhere = s->elsewhere;

@@ -113,20 +113,6 @@ link_put_query(struct session *s, struct text *t, unsigned flags)
     pending_push(s, PENDING_QUERY, PENDING_OURS | flags);
 }
 
-/* A table changed under statements that this server knows: it learns them anew. Statements that the session
- * made by SQL are its own affair. */
-static void
-forget_stale_plans(struct session *s)
-{
-    struct statement_id id;
-
-    if (!s->server->stale_plans)
-        return;
-    s->server->stale_plans = false;
-    while (prepared_evict(s->server->prepared, 0, &id))
-        close_statement(s, id);
-}
-
 /* The server is between transactions. */
 static void
 prepare_server(struct session *s)
@@ -135,7 +121,6 @@ prepare_server(struct session *s)
 
     if (s->told != s->server->reports && s->server->settings == s->settings)
         settings_tell(s);
-    forget_stale_plans(s);
     t = session_scratch(s);
     if (settings_replay(s, t))
         link_put_query(s, t, PENDING_REPLAY);

@@ -124,6 +124,8 @@ pending_pop(struct session *s)
         mem_free(e->refusal);
     else if (e->kind == PENDING_ANSWER)
         drop_answer(e->answer);
+    else if (e->kind == PENDING_CLOSE)
+        mem_free(e->closed);
     else
         statement_drop(e->statement);
     s->n_local -= (e->flags & PENDING_LOCAL) != 0;
@@ -194,15 +196,20 @@ pending_answer_head(struct session *s)
     }
 }
 
-/* A Parse that was not, or may not have been, carried out: forget what it promised. */
+#define OLDEST 1 /* when a plan was made whose Close was not carried out */
+
+/* A Parse or Close of ours that was not, or may not have been, carried out: forget what it promised. */
 static void
 undo(struct session *s, const struct pending_entry *e)
 {
+    if (e->kind == PENDING_CLOSE && e->closed != NULL && s->server != NULL)
+        prepared_add(s->server->prepared, *e->closed, OLDEST);
     if (e->kind != PENDING_PARSE || e->statement == NULL || (e->flags & PENDING_DUPLICATE) != 0)
         return;
     if ((e->flags & PENDING_OURS) == 0)
         prepared_names_undo(s, e->statement);
-    if ((e->flags & PENDING_LOCAL) == 0 && s->server != NULL)
+    if ((e->flags & PENDING_LOCAL) == 0 && s->server != NULL &&
+        prepared_born(s->server->prepared, e->statement->id) != OLDEST)
         prepared_remove(s->server->prepared, e->statement->id);
 }
 

@@ -67,7 +67,8 @@ choose_refused(struct session *s, const struct wire_error *e)
 {
     struct routing *r = s->routing;
     const struct pending_entry *head = pending_head(s);
-    bool stale = slice_is(e->message, "cached plan must not change result type");
+    bool stale = slice_is(e->message, STALE_PLAN);
+    bool mode = slice_is(e->message, "cannot use serializable mode in a hot standby");
     bool no_read = slice_is(e->sqlstate, "25006") || slice_is(e->sqlstate, "0A000");
     bool alone = is_alone(s);
     uint64_t digest = head->facts != NULL ? head->facts->digest[0] : alone ? r->digest : 0;
@@ -75,8 +76,8 @@ choose_refused(struct session *s, const struct wire_error *e)
     if ((!no_read && !slice_is(e->sqlstate, "40001")) || r->only_primary || !on_replica(s))
         return false;
     if (stale)
-        s->server->stale_plans = true;
-    else if (no_read && digest != 0)
+        changes_stale(s, head, e);
+    else if (no_read && digest != 0 && !mode) /* it is the session, not the statement */
         remember_refused(s->hall, digest);
     if (!s->retriable || s->rows_flowed || !alone)
         return false;

@@ -137,6 +137,7 @@ on_complete(struct session *s, const struct reply *r)
         completed(s, e->facts, e->n_done, tag);
     if (s->routing != NULL && s->routing->wrote)
         known_completed(s, tag);
+    changes_completed(s, e->facts, e->n_done, tag);
     e->n_done++;
     if (e->kind == PENDING_EXECUTE) {
         pending_pop(s);
@@ -226,6 +227,7 @@ on_error(struct session *s, const struct reply *r)
     struct wire_error e;
     const char *name;
     bool duplicate = head != NULL && (head->flags & PENDING_DUPLICATE) != 0;
+    bool stale = head != NULL && (head->flags & PENDING_STALE) != 0;
 
     wire_error_read(r->body, &e);
     if (r->whole && (slice_is(e.severity, "FATAL") || slice_is(e.severity, "PANIC")))
@@ -241,16 +243,16 @@ on_error(struct session *s, const struct reply *r)
     }
     if (!session_in_block(s))
         settings_rollback(s);
-    if (head->kind != PENDING_QUERY && slice_is(e.sqlstate, "0A000") &&
-        slice_is(e.message, "cached plan must not change result type"))
-        s->server->stale_plans = true;
+    changes_stale(s, head, &e);
     if (head->kind == PENDING_QUERY || head->kind == PENDING_CALL) {
         s->copy = COPY_NONE;
         return say_timed_out(s, &e) ? RELAY_SWALLOW : RELAY_PASS;
     }
     name = duplicate ? prepared_names_of(s, head->statement) : NULL;
     fail_batch(s);
-    if (duplicate)
+    if (stale && slice_is(e.sqlstate, "42P05"))
+        changes_say_stale(s);
+    else if (duplicate)
         say_duplicate(s, &e, name);
     return duplicate || say_timed_out(s, &e) ? RELAY_SWALLOW : RELAY_PASS;
 }
@@ -280,6 +282,7 @@ transaction_ended(struct session *s)
     settings_commit(s);
     settings_confirm(s);
     bound_clear(s);
+    changes_ended(s);
     if (s->told_before != s->server->reports) {
         params_drop(s->told_before);
         s->told_before = params_hold(s->server->reports);
@@ -392,7 +395,7 @@ on_message(struct session *s, const struct reply *r)
             return on_holds_row(s, r);
         /* fall through */
     case 'd':
-        s->rows_flowed = true;
+        s->rows_flowed = s->rows_flowed || !is_ours(r); /* a setting may come as SELECT set_config */
         return pass(r);
     case 'V':
         return pass(r);
@@ -415,7 +418,10 @@ on_message(struct session *s, const struct reply *r)
         return pop_as(s, r, PENDING_EXECUTE);
     case 'T':
     case 'n':
-        return r->head != NULL && r->head->kind == PENDING_DESCRIBE ? pop_as(s, r, PENDING_DESCRIBE) : pass(r);
+        if (r->head == NULL || r->head->kind != PENDING_DESCRIBE)
+            return pass(r);
+        changes_described(s, r->head, r->type, r->body);
+        return pop_as(s, r, PENDING_DESCRIBE);
     case 'C':
     case 'I':
         return on_complete(s, r);

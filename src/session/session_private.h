@@ -34,13 +34,15 @@ enum pending_flags {
     PENDING_READY = 16,    /* REFUSAL of a simple query */
     PENDING_HOLDS = 32,    /* OURS: what the server still holds */
     PENDING_OPENING = 64,  /* OURS: begins the transaction that the client believes to be in */
+    PENDING_STALE = 128,   /* DUPLICATE: the error says that the plan is out of date */
 };
 struct pending_entry {
     uint8_t kind, flags;
     uint16_t n_done;           /* QUERY: statements completed */
     const struct facts *facts; /* held, or NULL: QUERY, EXECUTE */
     union {
-        struct statement *statement; /* held, or NULL: PARSE */
+        struct statement *statement; /* held, or NULL: PARSE; BIND and DESCRIBE of a named one */
+        struct statement_id *closed; /* owned: CLOSE that is OURS */
         struct fault *refusal;       /* owned: REFUSAL */
         struct text *answer;         /* owned: ANSWER */
     };
@@ -81,6 +83,10 @@ struct statement {
     const uint8_t *bytes; /* in the same block of memory */
     uint8_t name_len;
     char name[STATEMENT_NAME]; /* as servers know it */
+    uint64_t shape;            /* hash of the columns that it gives; 0: nobody was told */
+    int64_t shape_us;          /* when they were not older than that */
+    int64_t asked_us;          /* when we asked for them */
+    int64_t reshaped_us;       /* the last change before they were found to be others */
 };
 /* What a server's unnamed statement is when it is none of a session's: it is closed, or replaced, before use.
  */
@@ -97,8 +103,12 @@ statement_sql(const struct statement *st)
 /* Append Parse with the name that servers know it by; or for the unnamed statement. */
 void statement_put_parse(struct text *t, const struct statement *st, bool named);
 struct statement *prepared_names_find(const struct session *s, struct slice name);
+/* The same; *SINCE: a plan must be younger to serve it. */
+struct statement *prepared_names_look(const struct session *s, struct slice name, int64_t *since);
 void
 prepared_names_add(struct session *s, struct slice name, struct statement *st); /* NAME must be new; holds ST */
+/* The client is told that its plan of ST is out of date: the next use makes a new one. */
+void prepared_names_renew(struct session *s, const struct statement *st);
 void prepared_names_remove(struct session *s, struct slice name);
 /* A name of ST, or NULL. */
 const char *prepared_names_of(const struct session *s, const struct statement *st);
@@ -113,6 +123,26 @@ unsigned prepared_names_count(const struct session *s);
 typedef void prepared_each(void *owner, struct slice name, const struct statement *st, bool doubtful);
 void prepared_names_each(const struct session *s, prepared_each *each,
                          void *owner); /* in the order of their making */
+
+/* ---- changes.c: tables change under prepared statements ---- */
+
+#define STALE_PLAN "cached plan must not change result type" /* PostgreSQL's words */
+void changes_say_stale(struct session *s);                   /* to the client */
+int64_t changes_last(const struct session *s);               /* when that was last seen */
+bool changes_is_one(struct slice tag);                       /* a command that completes so changes tables */
+/* Statement N of F (NULL: unknown) completed with TAG. */
+void changes_completed(struct session *s, const struct facts *f, unsigned n, struct slice tag);
+void changes_ended(struct session *s); /* the transaction of the server */
+/* The server SAID an error in answer to E: perhaps that a plan is out of date. */
+void changes_stale(struct session *s, const struct pending_entry *e, const struct wire_error *said);
+/* The answer to E, a Describe, is of this TYPE and has this BODY: what its statement gives now. */
+void changes_described(struct session *s, const struct pending_entry *e, uint8_t type, struct slice body);
+/* Before a Bind of ST by a client that parsed it when SINCE was the last change. */
+enum change_seen {
+    CHANGE_NONE,    /* it still gives what the client may believe */
+    CHANGE_UNKNOWN, /* the server must say */
+    CHANGE_SEEN     /* the client must hear of it */
+} changes_seen(const struct session *s, const struct statement *st, int64_t since);
 
 /* ---- settings.c ---- */
 
@@ -204,8 +234,6 @@ void take_note_ending(struct session *s, const struct facts *f);
 void take_refuse(struct session *s, const struct fault *why, bool extended);
 
 void bound_clear(struct session *s); /* portals end with their transaction */
-/* Tell the server to forget the statement that it knows as ID. */
-void close_statement(struct session *s, struct statement_id id);
 
 /* ---- link.c: having a server ---- */
 

@@ -23,6 +23,7 @@ struct name {
     struct statement *st;
     uint32_t request; /* of the session, that defined it */
     bool doubtful;
+    int64_t since; /* plans that are no younger are out of date */
     char text[];
 };
 
@@ -136,11 +137,22 @@ find(const struct session *s, struct slice name)
 }
 
 struct statement *
-prepared_names_find(const struct session *s, struct slice name)
+prepared_names_look(const struct session *s, struct slice name, int64_t *since)
 {
     struct name *n = find(s, name);
 
-    return n == NULL ? NULL : n->st;
+    if (n == NULL)
+        return NULL;
+    *since = n->since;
+    return n->st;
+}
+
+struct statement *
+prepared_names_find(const struct session *s, struct slice name)
+{
+    int64_t since;
+
+    return prepared_names_look(s, name, &since);
 }
 
 void
@@ -153,6 +165,7 @@ prepared_names_add(struct session *s, struct slice name, struct statement *st)
     n->text[name.len] = '\0';
     n->st = statement_hold(st);
     n->request = s->n_requests;
+    n->since = changes_last(s);
     if (s->names == NULL)
         s->names = mem_new(struct names);
     HASH_ADD(hh, s->names->all, text, (unsigned)name.len, n);
@@ -191,6 +204,15 @@ name_of(const struct session *s, const struct statement *st)
     if (n->st == st)
         last = n;
     return last;
+}
+
+void
+prepared_names_renew(struct session *s, const struct statement *st)
+{
+    struct name *n = name_of(s, st);
+
+    if (n != NULL)
+        n->since = changes_last(s);
 }
 
 const char *

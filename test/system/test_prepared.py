@@ -314,3 +314,128 @@ def test_a_changed_table_leaves_statements_made_by_sql_alone(make_weir, cluster,
             w.query("EXECUTE mine")
     assert w.query("EXECUTE other") == [["7"]]
     cluster.sql(f"DROP TABLE {unique}")
+
+
+@pytest.fixture
+def changing(cluster, unique):
+    """A table of app's own, one row, to be changed under prepared statements."""
+    cluster.sql(f"CREATE TABLE {unique} AS SELECT 1 AS a; ALTER TABLE {unique} OWNER TO app")
+    yield unique
+    cluster.sql(f"DROP TABLE {unique}")
+
+
+def known_everywhere(weir, sql, count=3):
+    """Clients with a statement that all COUNT servers of the pool know."""
+    clients = [weir.wire() for _ in range(count)]
+    for w in clients:
+        w.query("BEGIN")
+    for w in clients:
+        prepare(w, "s", sql)
+        run(w, "s")
+    for w in clients:
+        w.query("COMMIT")
+    return clients
+
+
+def on_each_server(weir, act, count=3):
+    """What ACT brings on each server of the pool, while the others are held."""
+    out = []
+    for i in range(count):
+        held = scatter(weir, count - 1)
+        out.append(act())
+        release(held[i:] + held[:i])
+    return out
+
+
+@pytest.mark.parametrize("block", [False, True])
+def test_a_statement_that_is_parsed_after_a_change_sees_it_on_every_server(make_weir, changing, block):
+    weir = make_weir(default_pool_size=3, workers=1)
+    old, changer, _ = known_everywhere(weir, f"SELECT * FROM {changing}")
+    changer.query("BEGIN" if block else "SELECT 1")
+    changer.query(f"ALTER TABLE {changing} ADD COLUMN b int DEFAULT 2")
+    changer.query("COMMIT" if block else "SELECT 1")
+    new = weir.wire()
+    prepare(new, "n", f"SELECT * FROM {changing}")
+    assert on_each_server(weir, lambda: run(new, "n")) == 3 * [[["1", "2"]]]
+    old.send(wire.close("S", "s"), wire.parse("s", f"SELECT * FROM {changing}"), wire.sync())
+    old.finish()
+    assert on_each_server(weir, lambda: run(old, "s")) == 3 * [[["1", "2"]]]
+
+
+def test_whoever_parsed_before_a_change_is_told(make_weir, changing):
+    weir = make_weir(default_pool_size=3, workers=1)
+    old, changer, _ = known_everywhere(weir, f"SELECT * FROM {changing}")
+    changer.query(f"ALTER TABLE {changing} ADD COLUMN b int DEFAULT 2")
+    with pytest.raises(wire.ServerError, match="cached plan must not change result type"):
+        run(old, "s")
+    assert old.value("SELECT 'kept'") == "kept"
+
+
+def test_whoever_was_told_the_columns_hears_that_a_new_plan_has_others(make_weir, changing):
+    """Some drivers ask for the columns once, and read every later row by them."""
+    weir = make_weir(default_pool_size=3, workers=1)
+    old, same, changer = weir.wire(), weir.wire(), weir.wire()
+    old.send(wire.parse("s", f"SELECT * FROM {changing}"), wire.describe("S", "s"), wire.sync())
+    same.send(wire.parse("s", "SELECT 5 AS n"), wire.describe("S", "s"), wire.sync())
+    old.finish(), same.finish()
+    changer.query(f"ALTER TABLE {changing} ADD COLUMN b int DEFAULT 2")
+    held = scatter(weir, 1)  # nobody has a plan on the next server
+    old.query("BEGIN")
+    with pytest.raises(wire.ServerError) as e:
+        run(old, "s")
+    assert (e.value.sqlstate, e.value.message) == ("0A000", "cached plan must not change result type")
+    assert e.value.fields["R"] == "RevalidateCachedQuery", "what drivers look for before they prepare again"
+    assert old.status == "E"
+    old.query("ROLLBACK")
+    assert run(old, "s") == [["1", "2"]], "once it was told"
+    assert run(same, "s") == [["5"]], "a change elsewhere is none of its affair"
+    release(held)
+
+
+def test_a_pipeline_goes_on_after_the_question_for_columns(make_weir, changing):
+    weir = make_weir(default_pool_size=1)
+    w, changer = weir.wire(), weir.wire()
+    w.send(wire.parse("s", f"SELECT a, $1::int FROM {changing}"), wire.describe("S", "s"), wire.sync())
+    w.finish()
+    for i in range(3):
+        changer.query(f"ALTER TABLE {changing} ADD COLUMN b{i} int")
+        w.send(*[wire.bind("", "s", [n]) + wire.execute() + wire.sync() for n in range(50)])
+        assert [w.finish() for n in range(50)] == [[["1", str(n)]] for n in range(50)]
+
+
+def test_a_change_that_pgweir_did_not_see_is_told_at_most_once(make_weir, cluster, changing):
+    """The plan that a new client was given was out of date: it never heard of the old table."""
+    weir = make_weir(default_pool_size=3, workers=1)
+    known_everywhere(weir, f"SELECT * FROM {changing}")
+    cluster.sql(f"ALTER TABLE {changing} ADD COLUMN b int DEFAULT 2")
+    new = weir.wire()
+    prepare(new, "n", f"SELECT * FROM {changing}")
+    with pytest.raises(wire.ServerError, match="cached plan must not change result type"):
+        run(new, "n")
+    assert on_each_server(weir, lambda: run(new, "n")) == 3 * [[["1", "2"]]]
+
+
+def test_a_type_that_was_made_again_is_the_new_one(make_weir, unique):
+    weir = make_weir(default_pool_size=1)
+    w = weir.wire()
+    for _ in range(2):
+        w.query(f"CREATE TYPE {unique} AS (a int)")
+        prepare(w, "s", f"SELECT ARRAY[ROW(1)::{unique}]")
+        assert run(w, "s") == [["{(1)}"]]
+        w.send(wire.close("S", "s"), wire.sync())
+        w.finish()
+        w.query(f"DROP TYPE {unique}")
+
+
+def test_a_statement_whose_place_was_taken_in_a_failed_batch_still_works(make_weir):
+    """The server never saw the Close that made room for the new one."""
+    weir = make_weir(default_pool_size=1, max_prepared_statements=1)
+    w = weir.wire()
+    prepare(w, "first", "SELECT 1")
+    w.send(wire.bind("", "none such"), wire.parse("second", "SELECT 2"), wire.sync())
+    with pytest.raises(wire.ServerError, match="none such"):
+        w.finish()
+    for name in ("first", "first"):
+        assert run(w, name) == [["1"]]
+    prepare(w, "second", "SELECT 2")
+    assert run(w, "second") == [["2"]] and run(w, "first") == [["1"]]

@@ -46,14 +46,14 @@ one_step(struct prepared *p, struct model *m, uint64_t r)
     switch (r % 4) {
     case 0:
         known = model_take(m, i);
-        assert_int_equal(prepared_has(p, id(i)), known);
+        assert_int_equal(prepared_born(p, id(i)) > 0, known);
         if (known)
             model_use(m, i);
         break;
     case 1:
         model_take(m, i);
         model_use(m, i);
-        prepared_add(p, id(i));
+        prepared_add(p, id(i), 7);
         break;
     case 2:
         model_take(m, i);
@@ -80,8 +80,8 @@ the_least_recently_used_goes_first(void **state)
         one_step(p, &m, draw(&seed));
     prepared_clear(p);
     assert_int_equal(prepared_count(p), 0);
-    assert_false(prepared_has(p, id(0)));
-    prepared_add(p, id(0));
+    assert_int_equal(prepared_born(p, id(0)), 0);
+    prepared_add(p, id(0), 7);
     prepared_free(p);
     prepared_free(NULL);
 }

@@ -81,8 +81,8 @@ an_error_skips_to_sync_and_forgets_what_was_promised(void **state)
 
     prepared_names_add(s, SLICE("kept"), kept);
     prepared_names_add(s, SLICE("lost"), lost);
-    prepared_add(h->server.prepared, kept->id);
-    prepared_add(h->server.prepared, lost->id);
+    prepared_add(h->server.prepared, kept->id, 7);
+    prepared_add(h->server.prepared, lost->id, 7);
     pending_push(s, PENDING_PARSE, PENDING_DUPLICATE)->statement = statement_hold(kept);
     pending_push(s, PENDING_PARSE, 0)->statement = lost;
     pending_push(s, PENDING_BIND, 0);
@@ -90,7 +90,7 @@ an_error_skips_to_sync_and_forgets_what_was_promised(void **state)
     assert_true(pending_is_empty(s));
     assert_ptr_equal(prepared_names_find(s, SLICE("kept")), kept);
     assert_null(prepared_names_find(s, SLICE("lost")));
-    assert_true(prepared_has(h->server.prepared, kept->id));
+    assert_int_equal(prepared_born(h->server.prepared, kept->id), 7);
     assert_int_equal(prepared_count(h->server.prepared), 1);
     pending_push(s, PENDING_EXECUTE, 0);
     pending_push(s, PENDING_SYNC, 0);
