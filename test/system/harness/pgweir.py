@@ -228,7 +228,7 @@ class Pgweir:
     def console(self, command, user="admin", database="pgbouncer"):
         """Rows of a console command as dicts, by the simple protocol, on a connection of its own."""
         with wire.Wire("127.0.0.1", self.port) as w:
-            w.login(user, database)
+            w.login(user, database, self.userlist.get(user))
             w.send(wire.query(command))
             names, rows, error = [], [], None
             for m in w.until("Z"):
