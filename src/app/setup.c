@@ -4,6 +4,7 @@
 
 #include <sys/stat.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 
 void
@@ -68,6 +69,38 @@ same_rules(const struct conf_general *a, const struct conf_general *b)
 }
 
 static bool
+somebody_asks(const struct conf *c)
+{
+    bool found = c->general.auth_user[0] != '\0';
+
+    for (size_t i = 0; !found && i < c->n_databases; i++)
+        found = c->databases[i].auth_user[0] != '\0';
+    return found;
+}
+
+/* Rules that could never let anybody in. PgBouncer starts with such. */
+static bool
+check_hba(const struct loaded *l, struct fault *why)
+{
+    const struct conf *c = l->setup.conf;
+    struct fault missing = { 0 };
+
+    if (hba_wants_certificate(l->setup.hba) && c->general.client_tls_ca_file[0] == '\0')
+        fault_set(&missing, "F0000", "rules that want a client certificate need client_tls_ca_file");
+    else if (hba_wants_roles(l->setup.hba) && !somebody_asks(c))
+        fault_set(&missing, "F0000",
+                  "rules with +role or samerole need auth_user, as which roles are looked up");
+    if (missing.message[0] == '\0')
+        return true;
+    if (c->general.compat == CONF_COMPAT_PGBOUNCER) {
+        log_warning("%s", missing.message);
+        return true;
+    }
+    *why = missing;
+    return false;
+}
+
+static bool
 load_hba(struct loaded *l, const struct loaded *old, enum loading how, struct fault *why)
 {
     const struct conf_general *g = &l->setup.conf->general;
@@ -79,7 +112,7 @@ load_hba(struct loaded *l, const struct loaded *old, enum loading how, struct fa
         return true;
     }
     l->setup.hba = g->auth_type == CONF_AUTH_HBA ? hba_load(g->auth_hba_file, why) : rules_for_all(g, why);
-    return l->setup.hba != NULL && hba_load_ident(l->setup.hba, g->auth_ident_file, why);
+    return l->setup.hba != NULL && hba_load_ident(l->setup.hba, g->auth_ident_file, why) && check_hba(l, why);
 }
 
 /* Name a file so that a change of it gives another text. */

@@ -147,6 +147,9 @@ login_free(struct session *s)
     if (l->scram != NULL)
         mem_wipe(l->scram, sizeof(*l->scram));
     mem_free(l->scram);
+    if (l->keys != NULL)
+        mem_wipe(l->keys, sizeof(*l->keys));
+    mem_free(l->keys);
     mem_free(l);
     s->login = NULL;
 }

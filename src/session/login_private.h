@@ -10,10 +10,11 @@
 /* PBKDF2 on a helper thread; outlives its session when that ends first. */
 struct derive {
     struct job job;
-    struct session *session; /* NULL: nobody waits any more */
-    struct credential *credential;
+    struct session *session;       /* NULL: nobody waits any more */
+    struct credential *credential; /* NULL: a password is compared with SECRET */
     char *password;
     struct scram_secret secret;
+    struct scram_keys keys; /* of the compared password */
 };
 
 /* A question to PostgreSQL; the same. */
@@ -32,6 +33,7 @@ struct login {
     const struct hba_options *options; /* of the rule that decided, or NULL */
     char *host, *roles;                /* for hba; NULL while nobody asked */
     uint8_t salt[4];
+    struct scram_keys *keys;    /* of a password that was compared with a SCRAM secret and is right; or NULL */
     char *secret;               /* from the user list or auth_query; NULL: no such user */
     char *replication;          /* value of that parameter, or NULL */
     struct scram_server *scram; /* NULL unless that is the method */

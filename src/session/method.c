@@ -93,6 +93,13 @@ fault_reject(const struct session *s, int line, struct fault *why)
               s->database, s->tls ? "SSL encryption" : "no encryption");
 }
 
+/* Replication of a database (logical) fits the database's rules. */
+static bool
+is_physical(const struct session *s)
+{
+    return s->replication && strcmp(s->login->replication, "database") != 0;
+}
+
 static enum hba_method
 by_rules(struct session *s, struct fault *why)
 {
@@ -100,7 +107,7 @@ by_rules(struct session *s, struct fault *why)
     struct net_address from, local;
     struct hba_ask ask = { .database = slice_str(s->database),
                            .user = slice_str(s->user),
-                           .replication = s->replication,
+                           .replication = is_physical(s),
                            .unix_socket = s->is_unix,
                            .tls = s->tls,
                            .host = l->host,

@@ -35,6 +35,8 @@ login_accept(struct session *s)
                                         l->secret == NULL ? SLICE("") : slice_str(l->secret));
     if (l->scram != NULL && l->scram->step > 0)
         credential_learn(s->credential, l->scram->client_key);
+    if (l->keys != NULL)
+        credential_learn(s->credential, l->keys->client_key);
     welcome_start(s);
 }
 
@@ -50,11 +52,15 @@ static void
 run_derive(struct job *j)
 {
     struct derive *d = container_of(j, struct derive, job);
+    const struct slice password = slice_str(d->password), salt = slice_of(d->secret.salt, d->secret.salt_len);
 
+    if (d->credential == NULL) {
+        scram_keys_derive(password, d->secret.salt, d->secret.salt_len, d->secret.iterations, &d->keys);
+        return;
+    }
     if (credential_scram(d->credential, &d->secret))
         return; /* another client of this user was first */
-    scram_secret_derive(slice_str(d->password), slice_of(d->secret.salt, d->secret.salt_len),
-                        d->secret.iterations, &d->secret);
+    scram_secret_derive(password, salt, d->secret.iterations, &d->secret);
     credential_set_scram(d->credential, &d->secret);
 }
 
@@ -68,35 +74,50 @@ derive_free(struct derive *d)
     mem_free(d);
 }
 
+/* A right password is as good as a SCRAM login: it gives the keys for the server too. */
+static void
+on_compared(struct session *s, const struct derive *d)
+{
+    if (!md5_same(slice_of(d->secret.server_key, SCRAM_KEY_LEN), slice_of(d->keys.server_key, SCRAM_KEY_LEN))) {
+        login_refuse(s);
+        return;
+    }
+    s->login->keys = mem_dup(&d->keys, sizeof(d->keys));
+    login_accept(s);
+}
+
 static void
 on_derived(struct worker *w, struct mail *m)
 {
     struct derive *d = container_of(m, struct derive, job.done);
     struct session *s = d->session;
 
-    (void)w;
-    if (s != NULL && d->job.dropped) {
+    if (s != NULL) {
         s->login->derive = NULL;
-        session_close(s, NULL);
-    } else if (s != NULL) {
-        s->login->derive = NULL;
-        s->login->scram->secret = d->secret;
-        ask_scram(s);
-        stream_flush(s->client.turn);
+        if (d->job.dropped) {
+            session_close(s, NULL);
+        } else if (d->credential == NULL) {
+            on_compared(s, d);
+        } else {
+            s->login->scram->secret = d->secret;
+            ask_scram(s);
+        }
+        stream_flush(&hall_of(w)->turn);
     }
     derive_free(d);
 }
 
+/* C may be NULL: then PASSWORD is compared with SECRET. */
 static void
-derive(struct session *s, struct credential *c)
+derive(struct session *s, struct credential *c, struct slice password, const struct scram_secret *secret)
 {
     struct derive *d = mem_new(struct derive);
     struct fault why;
 
     d->session = s;
-    d->credential = credential_hold(c);
-    d->password = mem_strdup(s->login->secret);
-    d->secret = s->login->scram->secret;
+    d->credential = c == NULL ? NULL : credential_hold(c);
+    d->password = slice_dup(password);
+    d->secret = *secret;
     d->job.run = run_derive;
     d->job.from = &s->hall->worker;
     d->job.done.deliver = on_derived;
@@ -129,7 +150,7 @@ start_scram(struct session *s)
     if (credential_scram(c, &l->scram->secret))
         ask_scram(s);
     else
-        derive(s, c);
+        derive(s, c, secret, &l->scram->secret);
     credential_drop(c);
 }
 
@@ -174,21 +195,14 @@ proof_ask(struct session *s)
 static bool
 plain_is_right(struct session *s, struct slice password)
 {
-    struct login *l = s->login;
-    struct slice secret = slice_str(l->secret);
+    struct slice secret = slice_str(s->login->secret);
     char hashed[MD5_SECRET_LEN + 1];
-    struct scram_secret want, got;
 
-    switch (l->secret == NULL ? SECRET_NONE : secret_kind(secret)) {
+    switch (secret.data == NULL ? SECRET_NONE : secret_kind(secret)) {
     case SECRET_PLAIN:
         return md5_same(secret, password);
     case SECRET_MD5:
         return md5_secret(password, slice_str(s->user), hashed) && md5_same(secret, slice_str(hashed));
-    case SECRET_SCRAM: /* a few milliseconds, for clients that send plain passwords only */
-        if (!scram_secret_parse(secret, &want))
-            return false;
-        scram_secret_derive(password, slice_of(want.salt, want.salt_len), want.iterations, &got);
-        return md5_same(slice_of(want.stored_key, SCRAM_KEY_LEN), slice_of(got.stored_key, SCRAM_KEY_LEN));
     default:
         return false;
     }
@@ -209,23 +223,33 @@ md5_is_right(struct session *s, struct slice answer)
     return hashed[0] != '\0' && md5_answer(hashed, l->salt, want) && md5_same(slice_str(want), answer);
 }
 
+/* What PASSWORD takes to be judged. */
+static void
+judge_plain(struct session *s, struct slice password)
+{
+    struct scram_secret scram;
+
+    if (s->login->method != HBA_PASSWORD)
+        outside_ask(s, password);
+    else if (s->login->secret != NULL && scram_secret_parse(slice_str(s->login->secret), &scram))
+        derive(s, NULL, password, &scram);
+    else if (plain_is_right(s, password))
+        login_accept(s);
+    else
+        login_refuse(s);
+}
+
 static void
 on_password(struct session *s, struct slice body)
 {
     struct wire_cursor c = wire_cursor(body);
     struct slice password = wire_get_string(&c);
-    bool right;
 
-    if (c.bad || wire_left(&c) != 0) {
+    if (c.bad || wire_left(&c) != 0)
         session_protocol_error(s, "invalid password packet size");
-        return;
-    }
-    if (s->login->method == HBA_PAM || s->login->method == HBA_LDAP) {
-        outside_ask(s, password);
-        return;
-    }
-    right = s->login->method == HBA_MD5 ? md5_is_right(s, password) : plain_is_right(s, password);
-    if (right)
+    else if (s->login->method != HBA_MD5)
+        judge_plain(s, password);
+    else if (md5_is_right(s, password))
         login_accept(s);
     else
         login_refuse(s);

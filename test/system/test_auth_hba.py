@@ -2,6 +2,7 @@
 """Rules and maps: who may log in from where and how, on TCP, TLS and Unix sockets."""
 import os
 import pwd
+import re
 import signal
 import ssl
 
@@ -117,9 +118,36 @@ def refused(weir, user):
 
 
 def test_a_rule_on_roles_that_cannot_be_judged_lets_nobody_past(hba_weir):
-    weir = hba_weir("host all +nobody all reject\nhost all all all trust")
+    weir = hba_weir("host all +nobody all reject\nhost all all all trust", databases={"app": {}, "app2": {"auth_user": "lookup"}})
     assert error(weir) == ("FATAL", "28000", 'the roles of user "app" cannot be looked up for pg_hba.conf')
+    assert who(weir, database="app2") == "app"
     assert weir.console("SHOW STATE")
+
+
+@pytest.mark.parametrize("rule, options, why", [
+    ("host all +staff all trust", {}, "rules with .role or samerole need auth_user"),
+    ("hostssl all all all cert", {"client_tls_ca_file": None}, "need client_tls_ca_file"),
+    ("hostssl all all all md5 clientcert=verify-ca", {"client_tls_ca_file": None}, "need client_tls_ca_file")])
+def test_rules_that_let_nobody_in_are_refused(hba_weir, rule, options, why):
+    weir = hba_weir(rule, start=False)
+    weir.general.update(options)
+    weir.write()
+    weir.start(wait=False)
+    assert weir.wait() == 2
+    weir.wanted_status = (2,)
+    assert re.search(why, weir.log())
+
+
+def test_replication_has_rules_of_its_own(hba_weir):
+    weir = hba_weir("host replication app all trust\nhost app app2 all trust")
+    assert weir.raw().login("app", "app", replication="true").query("IDENTIFY_SYSTEM")
+    assert error(weir) == rejected("none")
+    with pytest.raises(wire.ServerError) as e:
+        weir.raw().login("app", "app", replication="database")
+    assert e.value.message == rejected("none")[2], "logical replication fits the rules of the database"
+    with pytest.raises(wire.ServerError) as e:
+        weir.raw().login("app2", "app", replication="true")
+    assert e.value.message == rejected("none", "app2")[2]
 
 
 # --- certificates and system users

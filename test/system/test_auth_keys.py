@@ -89,6 +89,15 @@ def test_scram_iterations_are_those_of_secrets_made_here(make_weir):
     assert weir.wire("app2", password="app2-pw").value("SELECT 1") == "1"
 
 
+def test_a_plain_password_is_as_good_as_scram_for_a_scram_secret(make_weir, cluster):
+    """And it opens the server, which asks for SCRAM."""
+    secret = cluster.value("SELECT rolpassword FROM pg_authid WHERE rolname = 'in_scram'")
+    weir = make_weir(auth_type="plain", userlist={"in_scram": secret})
+    assert weir.wire("in_scram", password="in_scram-pw").value("SELECT session_user") == "in_scram"
+    for user, password in (("in_scram", "wrong"), ("in_scram", ""), ("in_scram", secret), ("stranger", "x")):
+        assert said(weir, user, password) == ("FATAL", "28P01", f'password authentication failed for user "{user}"')
+
+
 # --- auth_query
 
 def test_each_database_may_have_its_own_auth_query(make_weir):
