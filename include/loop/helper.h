@@ -22,8 +22,8 @@ struct helper *helper_new(unsigned threads, unsigned max_jobs);
 /* Waits for the jobs that run; those that wait come back as dropped. */
 void helper_free(struct helper *h);
 /* The same for work that may never end: jobs that run do not come back but are lost, and H goes with the last
- * of its threads. */
-void helper_abandon(struct helper *h);
+ * of its threads. True: some run. */
+bool helper_abandon(struct helper *h);
 /* Any thread. False when the queue is full: nothing was taken. */
 bool helper_submit(struct helper *h, struct job *j);
 

@@ -47,7 +47,8 @@ struct app {
     struct visit stats_visit, watchdog_visit;
     struct pool_stats stats_then, stats_now;
     int64_t watchdog_us;
-    bool joined; /* the halls have ended, and take no mail any more */
+    bool joined;      /* the halls have ended, and take no mail any more */
+    bool left_behind; /* a helper thread that may never end */
     enum exit_code exit_code;
 };
 

@@ -126,7 +126,7 @@ servers_closed(struct worker *w, struct visit *v)
     (void)v;
     helper_free(a->helper);
     for (unsigned i = 0; i < HALL_N_OUTSIDE; i++)
-        helper_abandon(a->outside[i]);
+        a->left_behind = helper_abandon(a->outside[i]) || a->left_behind;
     lookups_free(a->lookups);
     a->helper = NULL;
     a->lookups = NULL;

@@ -112,6 +112,7 @@ main(int argc, char **argv)
 {
     struct app *a;
     struct options o;
+    bool left_behind = false;
     int code = options_read(&o, argc, argv);
 
     if (code != -1)
@@ -125,8 +126,11 @@ main(int argc, char **argv)
         a->options = o;
         a->listening.door = a->tell = -1;
         code = load_and_serve(a);
+        left_behind = a->left_behind;
         mem_free(a);
     }
+    if (left_behind) /* that thread still uses libraries, which exit() would end under it */
+        _exit(code);
     applog_end();
     return code;
 }

@@ -119,22 +119,24 @@ end_locked(struct helper *h)
     h->shared.first = NULL;
 }
 
-void
+bool
 helper_abandon(struct helper *h)
 {
-    bool empty;
+    bool empty, busy;
 
     if (h == NULL)
-        return;
+        return false;
     pthread_mutex_lock(&h->shared.lock);
     end_locked(h);
     h->shared.abandoned = true;
     empty = h->shared.n_started == 0;
+    busy = h->shared.n_idle < h->shared.n_started;
     for (unsigned i = 0; i < h->shared.n_started; i++)
         pthread_detach(h->threads[i]);
     pthread_mutex_unlock(&h->shared.lock);
     if (empty)
         free_memory(h);
+    return busy;
 }
 
 void

@@ -109,6 +109,7 @@ on_done(struct worker *w, struct mail *m)
         } else {
             on_password(s, o);
         }
+        stream_again(&s->client);
         stream_flush(&hall_of(w)->turn);
     }
     outsider_free(o);

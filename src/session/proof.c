@@ -4,7 +4,8 @@
 #include "auth/md5.h"
 #include "login_private.h"
 
-#define PASSWORD_MAX 2048 /* bytes of a password message before anybody is known */
+#define ANSWER_MAX   2048  /* bytes of a message before anybody is known */
+#define PASSWORD_MAX 65536 /* of one with a password in it: tokens are long */
 
 void
 login_refuse(struct session *s)
@@ -102,6 +103,7 @@ on_derived(struct worker *w, struct mail *m)
             s->login->scram->secret = d->secret;
             ask_scram(s);
         }
+        stream_again(&s->client);
         stream_flush(&hall_of(w)->turn);
     }
     derive_free(d);
@@ -292,18 +294,39 @@ on_sasl(struct session *s, struct slice body)
     text_done(&out);
 }
 
+static uint32_t
+longest_answer(const struct login *l)
+{
+    bool password = l->method == HBA_PASSWORD || l->method == HBA_PAM || l->method == HBA_LDAP;
+
+    return password ? PASSWORD_MAX : ANSWER_MAX;
+}
+
+/* While others are asked nothing is judged; a little is kept for later. */
+static size_t
+keep(struct session *s, struct slice bytes)
+{
+    if (bytes.len <= ANSWER_MAX)
+        return 0;
+    session_protocol_error(s, "too much was sent before the login is over");
+    return bytes.len;
+}
+
 size_t
 login_bytes(struct session *s, struct slice bytes)
 {
     struct wire_frame f;
     struct slice body;
-    enum wire_answer a = wire_frame_read(bytes.data, bytes.len, PASSWORD_MAX, &f);
+    enum wire_answer a;
 
+    if (login_is_waiting(s->login))
+        return keep(s, bytes);
+    a = wire_frame_read(bytes.data, bytes.len, longest_answer(s->login), &f);
     if (a == WIRE_BAD || (a == WIRE_MESSAGE && f.type != 'p')) {
         session_protocol_error(s, "expected password response");
         return bytes.len;
     }
-    if (a == WIRE_MORE || bytes.len < f.len || login_is_waiting(s->login))
+    if (a == WIRE_MORE || bytes.len < f.len)
         return 0;
     body = slice_of(bytes.data + WIRE_HEADER, f.len - WIRE_HEADER);
     if (s->login->method == HBA_SCRAM)

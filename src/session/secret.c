@@ -37,6 +37,7 @@ on_answer(struct worker *w, struct lookup_ask *a)
     if (s != NULL) {
         s->login->ask = NULL;
         q->then(s, a);
+        stream_again(&s->client);
         stream_flush(&hall_of(w)->turn);
     }
     ask_free(q);

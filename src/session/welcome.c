@@ -205,6 +205,7 @@ welcome_server(struct session *s, struct server *server)
     }
     welcome_ready(s);
     link_try_give_back(s);
+    stream_again(&s->client); /* a request may have come with the password */
 }
 
 /* The server judged the settings: WHY is NULL, or what is wrong with them. Called inside the server's event:

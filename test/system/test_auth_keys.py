@@ -98,6 +98,20 @@ def test_a_plain_password_is_as_good_as_scram_for_a_scram_secret(make_weir, clus
         assert said(weir, user, password) == ("FATAL", "28P01", f'password authentication failed for user "{user}"')
 
 
+@pytest.mark.parametrize("auth_type", ["plain", "md5", "scram-sha-256"])
+def test_a_password_may_be_long(make_weir, auth_type):
+    """Tokens of clouds have thousands of letters."""
+    token = "0123456789abcdef" * 1000
+    weir = make_weir(auth_type=auth_type, userlist={"app": token, "app2": token[:-1]})
+    assert weir.wire(password=token).value("SELECT 1") == "1"
+    assert said(weir, "app2", token)[1] == "28P01"
+    w = weir.raw()
+    w.send(wire.startup(user="app", database="app"))
+    w.receive()
+    w.send(b"p" + struct.pack("!I", 70000))
+    assert [m.fields()["C"] for m in w.expect_closed(5) if m.kind == "E"] == ["08P01"]
+
+
 # --- auth_query
 
 def test_each_database_may_have_its_own_auth_query(make_weir):

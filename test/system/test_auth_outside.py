@@ -137,6 +137,20 @@ def test_a_hung_ldap_server_holds_up_nobody_else(hba_weir, directory):
     wait_until(lambda: weir.wire(password="app-ldap"), 10, "LDAP again")
 
 
+def test_who_talks_while_others_are_asked_is_cut_off(hba_weir, directory):
+    weir = hba_weir(f"host all app all ldap ldapserver=127.0.0.1 ldapport={directory.port} {PREFIX}")
+    directory.freeze()
+    try:
+        w = pending_login(weir)
+        try:
+            w.send(wire.query("x" * 3000))
+        except ConnectionError:
+            pass
+        assert [m.fields()["C"] for m in w.expect_closed(5) if m.kind == "E"] == ["08P01"]
+    finally:
+        directory.thaw()
+
+
 def test_the_end_does_not_wait_for_a_hung_ldap_server(hba_weir, directory):
     weir = hba_weir(f"host all app all ldap ldapserver=127.0.0.1 ldapport={directory.port} {PREFIX}", client_login_timeout=60)
     directory.freeze()

@@ -211,6 +211,16 @@ def test_a_query_before_the_password_is_refused(make_weir):
     assert not {"D", "Z"} & {m.kind for m in w.expect_closed(5)}
 
 
+def test_a_password_that_comes_early_is_taken(make_weir):
+    weir = make_weir(auth_type="plain", userlist={"lookup": "lookup-pw", "app": scram.scram_secret("app-pw")}, auth_user="lookup",
+                     auth_query="SELECT $1::text, $1 || '-pw' FROM pg_sleep(0.2)")
+    for user in ("app", "in_trust"):  # known, and to be asked for
+        w = weir.raw()
+        w.send(wire.startup(user=user, database="app"), wire.message("p", wire.cstring(user + "-pw")), wire.query("SELECT 1"))
+        w.until("Z")
+        w.until("Z")
+
+
 @pytest.mark.parametrize("spoil", [
     lambda f: f[:-8], lambda f: f + b",x=1", lambda f: f.replace(b",p=", b",q="), lambda f: f.replace(b"c=", b"d="),
     lambda f: b"", lambda f: b"\0" * 200, lambda f: f.replace(b",r=", b",r=x"), lambda f: b"c=biws,r=,p=", lambda f: f * 50],

@@ -146,7 +146,7 @@ work_that_does_not_end_is_left_behind(void **state)
         assert_true(helper_submit(h, &w[i].job));
     }
     sem_wait(&begun);
-    helper_abandon(h);
+    assert_true(helper_abandon(h));
     worker_run(&b.worker);
     assert_true(w[1].job.dropped);
     assert_false(w[0].job.dropped);
@@ -154,7 +154,7 @@ work_that_does_not_end_is_left_behind(void **state)
     sem_post(&gate);
     sem_wait(&lost);
     assert_int_equal(w[0].answer, 1);
-    helper_abandon(helper_new(3, 1));
+    assert_false(helper_abandon(helper_new(3, 1)));
     sem_destroy(&gate);
     sem_destroy(&begun);
 }
