@@ -77,6 +77,7 @@ class Pgweir:
         self.peers = peers or {}
         self.userlist = dict(USERS) if userlist is None else dict(userlist)
         self._open, self.olds = [], []
+        self.env, self.prefix, self.pass_fds = {}, [], ()  # of processes started from now on
         self.write()
 
     def _database(self, entry):
@@ -106,8 +107,8 @@ class Pgweir:
     def start(self, *flags, wait=True):
         assert self.process is None
         log = open(self.log_path, "ab")
-        self.process = subprocess.Popen(place.command(binary(), *flags, self.ini), stdin=subprocess.DEVNULL,
-                                        stdout=log, stderr=log, cwd=self.folder, env=environment())
+        self.process = subprocess.Popen(place.command(*self.prefix, binary(), *flags, self.ini), stdin=subprocess.DEVNULL, stdout=log,
+                                        stderr=log, cwd=self.folder, env={**environment(), **self.env}, pass_fds=self.pass_fds)
         log.close()
         if wait:
             wait_until(self._accepts, 20, "pgweir accepting connections", step=0.005)
