@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """Passwords that others judge: LDAP (a private slapd) and PAM (a private service, by pam_wrapper)."""
 import os
+import shutil
 import time
 
 import pytest
@@ -16,9 +17,10 @@ SEARCH = f'ldapbasedn="{BASE}" ldapbinddn="{ADMIN}" ldapbindpasswd={ADMIN_PASSWO
 @pytest.fixture(scope="module")
 def directory(certs):
     folder = place.new_folder("ldap")
-    d = Directory(f"{folder}/d", certs, ["app", "app2", "in_password", "in_scram", "twin"])
+    d = Directory(f"{folder}/d", certs, ["app", "app2", "in_password", "in_scram"])
     yield d
     d.stop()
+    shutil.rmtree(folder)
 
 
 @pytest.fixture
@@ -184,6 +186,7 @@ def pam(monkeypatch):
                         "ASAN_OPTIONS": "verify_asan_link_order=0:" + os.environ.get("ASAN_OPTIONS", "")}.items():
         monkeypatch.setenv(name, value.rstrip(":"))
     yield make
+    shutil.rmtree(folder)
 
 
 def test_pam_in_hba(pam, hba_weir):
@@ -218,3 +221,4 @@ def test_a_hung_pam_module_holds_up_nobody_else_nor_the_end(pam, hba_weir):
         assert time.monotonic() - began < 10
     finally:
         os.close(os.open(fifo, os.O_RDWR))  # the scripts go on, and end
+        shutil.rmtree(os.path.dirname(fifo))
