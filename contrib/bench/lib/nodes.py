@@ -46,9 +46,12 @@ def start(bench, primary, replicas, entry, wrap=()):
     nodes = "".join(f"pg{i} = cluster=main host=127.0.0.1 port={n.port}\n" for i, n in enumerate([primary, *replicas], 1))
     clusters = f"[nodes]\n{nodes}[clusters]\nmain = monitor_user=bench monitor_dbname=bench\n" if entry else ""
     with open(folder + "/pgweir.ini", "w") as f:
-        f.write(f"[pgweir]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nworkers = 1\nauth_type = any\n"
+        f.write(f"[pgweir]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nworkers = 1\nauth_type = trust\n"
+                f"auth_file = {folder}/users.txt\n"
                 f"pool_mode = transaction\ndefault_pool_size = {SERVERS}\nlog_connections = 0\nlog_disconnections = 0\n"
                 f"drain_delay = 0\n{clusters}[databases]\nbench = " + (entry or f"host=127.0.0.1 port={primary.port}") + "\n")
+    with open(folder + "/users.txt", "w") as f:
+        f.write('"bench" ""\n')
     peer = Process([*wrap, bench.place.path("bin", "pgweir"), folder + "/pgweir.ini"], folder + "/log", folder=folder)
     peer.port = port
     if not wait_for_port(port, 60):
