@@ -7,6 +7,7 @@ from .place import free_port
 from .process import Process, wait_for_port
 from .real import Cluster, SERVERS, pgbench, programs
 from .report import least, median, most, ratio, table
+from .throttle import Throttle, parent
 
 CLIENTS = 16
 # name of the entry -> what its line in [databases] says besides the cluster; "" has the primary alone, without a cluster
@@ -144,4 +145,35 @@ def routing_case(bench):
           bench.options.out)
 
 
-CASES = {"nodes": nodes_case, "routing": routing_case}
+# --- what more machines bring
+
+SHARE = 0.15  # of a core for each node: small enough that three of them, pgweir and the load have room on two cores
+
+
+def scale_case(bench):
+    """Reads on one server, and with two replicas that take them all: each has the same small share of a core."""
+    if parent() is None:
+        raise SystemExit("scale: needs root and control groups with a limit of CPU")
+    primary = Cluster(bench.place)
+    replicas, throttles, peers, runs = [], [], {}, {}
+    entries = {name: ENTRIES[name] for name in ("one server", "eventual", "session", "global")}
+    try:
+        with open(bench.place.path("read.sql"), "w") as f:
+            f.write(READ)
+        replicas = [Replica(bench.place, primary) for _ in range(2)]
+        throttles = [Throttle(f"pg{i}", node.process.process.pid, SHARE) for i, node in enumerate([primary, *replicas], 1)]
+        peers = {name: start(bench, primary, replicas, entry) for name, entry in entries.items()}
+        for _ in range(bench.options.rounds):
+            for name, peer in peers.items():
+                runs.setdefault(name, []).append(one_run(bench, peer, "reads"))
+    finally:
+        for each in [*peers.values(), *replicas, primary, *throttles]:
+            each.stop()
+    base = most(runs["one server"], "qps")
+    table(f"reads, each node on {SHARE:.0%} of a core, {CLIENTS} clients, pgbench simple protocol",
+          ["entry", "tps, best", "ratio", "p50 ms", "p99 ms", "errors"],
+          [[name, most(found, "qps"), ratio(most(found, "qps"), base), median(found, "p50"), median(found, "p99"),
+            sum(run["errors"] for run in found)] for name, found in runs.items()], bench.options.out)
+
+
+CASES = {"nodes": nodes_case, "routing": routing_case, "scale": scale_case}
