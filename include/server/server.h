@@ -72,6 +72,7 @@ struct server {
     bool died;              /* the connection was lost, or the server ended it */
     bool logged;            /* the pool announced it */
     bool ready;             /* idle, and the keeper does not know yet */
+    bool listens;           /* a LISTEN ran on it: UNLISTEN * before anybody else gets it */
     unsigned epoch;         /* of its database when it was made */
     void *claimed;          /* the one client that it is made for (replication) */
     struct params *startup; /* start-up parameters instead of the target's, or NULL */

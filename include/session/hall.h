@@ -17,8 +17,6 @@ struct statement;
 struct lookups;
 struct console;
 struct catalog;
-struct siblings;
-struct rules;
 struct topology;
 struct watch;
 
@@ -77,10 +75,12 @@ struct hall {
     struct known_catalog *catalogs;
     /* hall_set_catalog() follows on all halls; CHANGED: once more, if it did. */
     void (*want_catalog)(struct hall *h, const char *database, bool changed);
-    uint64_t *routes;    /* counts, by enum route_reason */
-    struct rules *rules; /* NULL: there are none */
-    uint64_t *refused;   /* digests of statements that a replica refused as writes */
-    struct ring held;    /* requests that no node can serve now */
+    uint64_t *routes;           /* counts, by enum route_reason */
+    struct rules *rules;        /* NULL: there are none */
+    struct audience *audiences; /* who listens to what */
+    struct herald *heralds;     /* connections that listen for all halls */
+    uint64_t *refused;          /* digests of statements that a replica refused as writes */
+    struct ring held;           /* requests that no node can serve now */
     struct timer held_timer;
     _Atomic int64_t *last_write;  /* when a write was last acknowledged by any worker */
     _Atomic int64_t *last_change; /* when any worker last saw tables change */

@@ -29,13 +29,14 @@ struct cancel_ask {
  * (may be NULL) is closed when that is done. */
 void cancel_start(struct hall *h, const struct cancel_ask *ask, struct session *asks);
 
-struct login;   /* only while it logs in */
-struct pending; /* what is outstanding, a FIFO */
-struct names;   /* its named prepared statements */
-struct set_log; /* what this transaction set */
-struct bound;   /* portals whose statement leaves something behind */
-struct holds;   /* what is in doubt about the state that its server holds */
-struct opening; /* BEGIN that no server has finished yet */
+struct login;     /* only while it logs in */
+struct pending;   /* what is outstanding, a FIFO */
+struct names;     /* its named prepared statements */
+struct set_log;   /* what this transaction set */
+struct bound;     /* portals whose statement leaves something behind */
+struct holds;     /* what is in doubt about the state that its server holds */
+struct opening;   /* BEGIN that no server has finished yet */
+struct listening; /* what it listens to */
 
 /* Limits on time for this user, in microseconds; 0: none. */
 struct session_limits {
@@ -74,6 +75,7 @@ struct session {
     struct bound *bound;
     struct holds *holds;
     struct opening *opening;
+    struct listening *listening;
     const struct facts *facts_ahead;   /* of the message that waits for a server */
     uint32_t client_left, server_left; /* bytes of a message that is streamed through */
     uint8_t state, extended, copy;

@@ -22,7 +22,9 @@ enum effect_kind {
     EFFECT_ROLLBACK_TO,    /* ROLLBACK TO name */
     EFFECT_RELEASE,        /* RELEASE name */
     EFFECT_PIN,            /* leaves state that cannot be replayed: see pin */
-    EFFECT_UNPIN,          /* ends the state of one pin reason for sure (a rollback brings it back): UNLISTEN *,
+    EFFECT_LISTEN,         /* LISTEN name, as it is: not folded again */
+    EFFECT_UNLISTEN,       /* UNLISTEN name; no name: of all */
+    EFFECT_UNPIN,          /* ends the state of one pin reason for sure (a rollback brings it back):
                               CLOSE ALL, DISCARD SEQUENCES, SELECT pg_advisory_unlock_all(), RESET ROLE,
                               RESET SESSION AUTHORIZATION */
     EFFECT_MAY_UNPIN, /* may end the last state of one pin reason: DROP, CLOSE name, pg_advisory_unlock() */
@@ -34,7 +36,7 @@ enum effect_kind {
 enum pin_reason {
     PIN_NONE,
     PIN_PREPARE,       /* SQL PREPARE */
-    PIN_LISTEN,        /* LISTEN */
+    PIN_LISTEN,        /* LISTEN that could not be seen */
     PIN_TEMP_TABLE,    /* CREATE TEMP ..., SELECT INTO TEMP; not ON COMMIT DROP */
     PIN_HOLD_CURSOR,   /* DECLARE ... WITH HOLD */
     PIN_ADVISORY_LOCK, /* pg_advisory_lock, pg_try_advisory_lock and their _shared forms, not the _xact ones */

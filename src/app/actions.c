@@ -4,6 +4,7 @@
 #include "actions_private.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "session/listeners.h"
 
 #define LOOK_AGAIN_US (20 * CLOCK_MS)
 
@@ -39,6 +40,7 @@ close_idle(struct worker *w, struct visit *v)
     struct hall *h = hall_of(w);
 
     pools_close_servers(&h->pools, task_database(task_of(v)), false);
+    hall_reconnect_listeners(h, task_database(task_of(v)));
     stream_flush(&h->turn);
 }
 

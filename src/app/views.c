@@ -29,6 +29,7 @@ static const struct {
     [ADMIN_VIEW_CLUSTERS] = { NULL, clusters_home },
     [ADMIN_VIEW_RULES] = { rules_each, rules_home },
     [ADMIN_VIEW_LIMITS] = { limits_each, limits_home },
+    [ADMIN_VIEW_LISTENERS] = { listeners_each, listeners_home },
     [ADMIN_VIEW_MEM] = { mem_each, mem_home },
     [ADMIN_VIEW_DNS_HOSTS] = { NULL, dns_hosts_home },
     [ADMIN_VIEW_PEERS] = { NULL, peers_home },

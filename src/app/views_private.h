@@ -38,6 +38,10 @@ view_home peers_home;
 view_each rules_each;
 view_home rules_home;
 
+/* views_listeners.c */
+view_each listeners_each;
+view_home listeners_home;
+
 bool view_is_used(const struct pool *p, const struct server *s);
 /* UTC; NULL for 0. */
 void view_put_time(struct admin_table *t, int64_t wall_us);

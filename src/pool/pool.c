@@ -251,12 +251,14 @@ must_go(struct pool *p, const struct server *s, struct fault *why)
 static void
 clean(struct pool *p, struct server *s, bool reset)
 {
-    struct slice queries[2] = { slice_str(p->pools->conf->general.server_reset_query),
-                                SLICE("DEALLOCATE ALL") };
+    struct slice queries[3] = { slice_str(p->pools->conf->general.server_reset_query), SLICE("DEALLOCATE ALL"),
+                                SLICE("UNLISTEN *") };
+    unsigned listens = s->listens;
     struct fault why;
 
+    s->listens = false;
     if (!reset) {
-        server_clean(s, NULL, 0, POOL_CHECK_TIMEOUT_US);
+        server_clean(s, queries + 2, listens, POOL_CHECK_TIMEOUT_US);
         return;
     }
     if (queries[0].len == 0) {
@@ -271,7 +273,7 @@ clean(struct pool *p, struct server *s, bool reset)
     }
     params_drop(s->settings);
     s->settings = NULL;
-    server_clean(s, queries, 2, POOL_CHECK_TIMEOUT_US);
+    server_clean(s, queries, 2 + listens, POOL_CHECK_TIMEOUT_US);
 }
 
 void
@@ -284,7 +286,7 @@ pool_give_back(struct server *s, bool reset)
         server_close(s, &why);
         return;
     }
-    if (reset || s->status != 'I') {
+    if (reset || s->status != 'I' || s->listens) {
         clean(p, s, reset);
         return;
     }

@@ -58,7 +58,8 @@ add(struct session *s, struct cancel_key *k)
     s->key = k;
 }
 
-/* The number is never negative, which some clients would not stand, nor 0. */
+/* The number is never negative, which some clients would not stand, nor a process id, which notifications name.
+ */
 static void
 draw(struct session *s, struct cancel_key *k)
 {
@@ -66,7 +67,7 @@ draw(struct session *s, struct cancel_key *k)
 
     hall_random(s->hall, &k->pid, sizeof(k->pid));
     hall_random(s->hall, k->secret, sizeof(k->secret));
-    k->pid = (k->pid & 0x7fffffff) | 1;
+    k->pid = (k->pid & 0x7fffffff) | 0x40000000;
     if (peer == 0)
         return;
     k->pid = (k->pid & 0x7f0000ff) | (peer & 0xff) << 16 | (peer & 0xff00);

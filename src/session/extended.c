@@ -335,7 +335,7 @@ take_parse(struct session *s, const struct taken *m)
         return parse_large(s, m);
     if (c.bad || types.len < 2 || types.len != 2 + 4 * (size_t)wire_get_u16(&c))
         return malformed(s);
-    st = statement_intern(s->hall, sql, types, take_may_parse(s), &parsed);
+    st = statement_intern(s->hall, sql, types, take_may_parse(s, sql), &parsed);
     s->n_new_shapes += parsed;
     answer = parse_whole(s, m, name, st);
     statement_drop(st);
@@ -350,6 +350,15 @@ find_statement(struct session *s, struct slice name)
     if (name.len == 0)
         return s->unnamed;
     return most_prepared(s) == 0 ? NULL : prepared_names_find(s, name);
+}
+
+/* May what Bind runs go out, as far as it listens? */
+static enum listen
+prepare(struct session *s, struct slice name, struct fault *why)
+{
+    const struct statement *st = find_statement(s, name);
+
+    return st == NULL ? LISTEN_MAY : listen_prepare(s, st->facts, why);
 }
 
 /* Bring the statement NAME to the server; the session's own statement of that name, or NULL. */
@@ -426,13 +435,20 @@ take_bind(struct session *s, const struct taken *m)
     enum take answer;
     struct statement *st;
     int64_t since = 0;
+    enum listen listen;
+    struct fault why;
 
     if (c.bad)
         return m->whole || m->bytes.len > NAMES_MAX ? malformed(s) : TAKE_MORE;
     if (opening_bind(s, m, portal, find_statement(s, name)))
         return TAKE_DONE;
-    if (!link_need(s))
+    listen = prepare(s, name, &why);
+    if (listen == LISTEN_WAITS || !link_need(s))
         return TAKE_WAIT;
+    if (listen == LISTEN_MAY_NOT) {
+        take_refuse(s, &why, true);
+        return TAKE_DONE;
+    }
     start_batch(s);
     st = ensure(s, name, &since);
     named = named && st != NULL;

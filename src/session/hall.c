@@ -7,6 +7,7 @@
 #include "base/random.h"
 #include "choose_private.h"
 #include "session/handover.h"
+#include "session/listeners.h"
 #include "session/peers.h"
 
 #define FACTS_CAPACITY 4096
@@ -135,6 +136,8 @@ hall_done(struct hall *h)
     peers_done(h);
     timer_stop(&h->worker, &h->tick);
     choose_close(h);
+    heralds_done(h);
+    audience_done(h);
     pools_done(&h->pools);
     worker_done(&h->worker); /* frees what was closed */
     handover_done(h);
@@ -229,6 +232,7 @@ hall_configure(struct hall *h, const struct hall_setup *setup)
     setup_drop(&old);
     choose_configure(h);
     choose_reload(h);
+    hall_move_listeners(h);
     known_forget_startups(h);
     roles_forget(h);
     for (unsigned i = 0; i < h->n_listeners; i++)
@@ -292,6 +296,7 @@ hall_kill(struct hall *h, struct slice database)
             session_close(s, &why);
     }
     pools_close_servers(&h->pools, database, true);
+    hall_reconnect_listeners(h, database);
     stream_flush(&h->turn);
 }
 

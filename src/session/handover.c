@@ -139,7 +139,7 @@ static bool
 may_go(const struct session *s)
 {
     return !s->tls && !s->replication && !s->stays && s->key != NULL && s->credential != NULL &&
-           s->console == NULL;
+           s->console == NULL && !listen_is_used(s);
 }
 
 static bool

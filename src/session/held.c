@@ -3,6 +3,7 @@
  * the topology; and what such a change ends. */
 #include "base/clock.h"
 #include "choose_private.h"
+#include "session/listeners.h"
 #include "topo/watch.h"
 
 #define LOOK_AGAIN_US (CLOCK_S / 20)
@@ -183,6 +184,7 @@ hall_set_topology(struct hall *h, struct topology *t)
     turn_away_gone(h, before, t);
     topology_drop(before);
     choose_again(h);
+    hall_move_listeners(h);
 }
 
 void

@@ -126,6 +126,8 @@ keep_client(struct session *s, const struct fault *why)
         s->extended = EXTENDED_SKIP_TO_SYNC;
     if (in_transaction)
         s->status = 'E';
+    else if (s->listening != NULL)
+        listen_settle(s);
     timeouts_arm(s);
     if (s->client.in_len > 0) /* it may have waited for that server */
         stream_again(&s->client);
@@ -205,8 +207,11 @@ send_simple(struct session *s, uint8_t type)
 static void
 send_ready(struct session *s)
 {
-    struct text *t = session_scratch(s);
+    struct text *t;
 
+    if (s->listening != NULL && s->status == 'I')
+        listen_settle(s);
+    t = session_scratch(s);
     wire_put_ready(t, s->status);
     session_send(s, t);
 }

@@ -124,6 +124,8 @@ run(struct session *s, const struct facts *f, struct slice sql)
     else
         keep(s, sql);
     s->status = f->class == CLASS_END ? 'I' : 'T';
+    if (s->listening != NULL && s->status == 'I')
+        listen_settle(s);
     timeouts_arm(s);
 }
 

@@ -83,6 +83,7 @@ take_query(struct session *s, const struct taken *m)
 {
     const struct facts *f = NULL;
     enum take answer = TAKE_DONE;
+    enum listen listen = LISTEN_MAY;
     struct slice sql;
     struct fault why;
 
@@ -104,8 +105,11 @@ take_query(struct session *s, const struct taken *m)
     f = take_facts(s, sql);
     if (s->routing != NULL)
         choose_request(s, f, sql);
-    if (refuse_in_mode(s, f, &why) || !pin_may_run(s, f, &why) || !choose_may_set(f, &why))
+    if (refuse_in_mode(s, f, &why) || !pin_may_run(s, f, &why) || !choose_may_set(f, &why) ||
+        (listen = listen_prepare(s, f, &why)) == LISTEN_MAY_NOT)
         take_refuse(s, &why, false);
+    else if (listen == LISTEN_WAITS)
+        answer = TAKE_WAIT;
     else if ((!may_be_ours(f, sql) || !answer_locally(s, f, sql)) && !deallocate_locally(s, f) &&
              !opening_query(s, f, sql)) {
         if (link_need(s))

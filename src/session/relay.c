@@ -68,6 +68,7 @@ note(struct session *s, const struct effect *e)
         s->pins = 0;
         server_forget(s->server);
         settings_discard(s);
+        listen_remove(s, SLICE(""));
         s->explained = true;
         break;
     case EFFECT_DEALLOCATE_ALL:
@@ -84,6 +85,11 @@ note(struct session *s, const struct effect *e)
         break;
     case EFFECT_MAY_LEAVE:
         holds_may_have_begun(s);
+        break;
+    case EFFECT_UNLISTEN:
+        if ((s->pins & 1u << PIN_LISTEN) != 0)
+            holds_may_have_ended(s, PIN_LISTEN);
+        settings_note(s, e);
         break;
     case EFFECT_DISCARD_TEMP:
         s->pins &= (uint16_t) ~(1u << PIN_TEMP_TABLE);
@@ -133,6 +139,8 @@ on_complete(struct session *s, const struct reply *r)
         return RELAY_BROKEN;
     if ((e->flags & PENDING_OURS) != 0)
         return own_complete(s, e);
+    if (slice_is(tag, "LISTEN"))
+        s->server->listens = true; /* also when no facts say so */
     if (e->facts != NULL || s->log != NULL)
         completed(s, e->facts, e->n_done, tag);
     if (s->routing != NULL && s->routing->wrote)
@@ -309,6 +317,8 @@ on_ready(struct session *s, const struct reply *r)
     }
     if (s->server->status == 'I')
         transaction_ended(s);
+    if (s->listening != NULL && s->server->status == 'I' && (!ours || pending_is_empty(s)))
+        listen_settle(s);
     if (s->routing != NULL && s->server->status == 'I' && !ours && !s->routing->again)
         choose_ended(s);
     if (holds)
@@ -386,6 +396,20 @@ on_holds_row(struct session *s, const struct reply *r)
     return RELAY_SWALLOW;
 }
 
+/* What the session is known to listen to comes by another way. */
+static enum relayed
+on_notification(const struct session *s, const struct reply *r)
+{
+    struct wire_cursor c = wire_cursor(r->body);
+
+    if (s->pool->conf.mode == CONF_POOL_SESSION)
+        return RELAY_PASS;
+    wire_get_u32(&c);
+    if ((s->pins & 1u << PIN_LISTEN) == 0 || listen_is_to(s, wire_get_string(&c)))
+        return RELAY_SWALLOW;
+    return RELAY_PASS;
+}
+
 static enum relayed
 on_message(struct session *s, const struct reply *r)
 {
@@ -402,7 +426,7 @@ on_message(struct session *s, const struct reply *r)
     case 'N':
         return on_notice(s, r);
     case 'A':
-        return keeps_server(s) ? RELAY_PASS : RELAY_SWALLOW;
+        return on_notification(s, r);
     case 't':
     case 'c':
         return pass(r);

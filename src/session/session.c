@@ -198,6 +198,7 @@ free_state(struct session *s)
     s->unnamed = NULL;
     settings_done(s);
     opening_end(s);
+    listen_done(s);
     choose_done(s);
     login_free(s);
     credential_drop(s->credential);

@@ -167,6 +167,8 @@ void settings_tell(struct session *s);
 void settings_adopt(struct session *s, struct slice report);
 /* Start-up values and effects of DISCARD ALL. */
 void settings_discard(struct session *s);
+/* A channel that this transaction listens to, if any. */
+struct slice settings_listens_to(const struct session *s);
 void settings_done(struct session *s);
 
 /* ---- pin.c ---- */
@@ -190,6 +192,19 @@ void holds_row(struct session *s, struct slice body);
 void holds_failed(struct session *s);
 void holds_done(struct session *s);
 void holds_forget(struct session *s);
+
+/* ---- listen.c: LISTEN, virtual but in session mode ---- */
+enum listen { LISTEN_MAY, LISTEN_WAITS, LISTEN_MAY_NOT };
+/* A statement with these facts (NULL: unknown) is to go out. WAITS: it is looked at again when it may; MAY_NOT:
+ * WHY says why. */
+enum listen listen_prepare(struct session *s, const struct facts *f, struct fault *why);
+void listen_add(struct session *s, struct slice name);    /* its LISTEN is committed */
+void listen_remove(struct session *s, struct slice name); /* empty: all */
+void listen_done(struct session *s);
+bool listen_is_used(const struct session *s); /* it listens to something */
+bool listen_is_to(const struct session *s, struct slice name);
+/* The client is about to be told that its transaction is over: it gets what waited for that. */
+void listen_settle(struct session *s);
 
 /* ---- known.c: facts of texts that were seen lately, by a hash of the whole text ---- */
 void known_open(struct hall *h);
@@ -227,7 +242,7 @@ enum take take_copy(struct session *s, const struct taken *m);
 void take_forward(struct session *s, const struct taken *m);
 /* Facts of SQL, within this session's allowance of new shapes. */
 const struct facts *take_facts(struct session *s, struct slice sql);
-bool take_may_parse(struct session *s);
+bool take_may_parse(struct session *s, struct slice sql);
 /* A statement with these facts (NULL: unknown) goes out: may it end the transaction? */
 void take_note_ending(struct session *s, const struct facts *f);
 /* An error of ours in answer to the extended protocol: skip to Sync. */
@@ -343,6 +358,10 @@ void timeouts_arm(struct session *s);     /* login, waiting, idle */
 void timeouts_on_timer(struct timer *t);
 void timeouts_on_tick(struct timer *t);
 void timeouts_linked(struct hall *h); /* some session holds a server: keep ticking */
+
+/* ---- audience.c, heralds.c ---- */
+void audience_done(struct hall *h);
+void heralds_done(struct hall *h);
 
 /* ---- hall.c ---- */
 /* Random bytes fit for keys, without a system call for each login. LEN <= 256. */

@@ -6,7 +6,7 @@
 #include "base/ring.h"
 #include "session_private.h"
 
-enum op_kind { OP_SET, OP_RESET, OP_RESET_ALL, OP_PIN, OP_UNPIN, OP_SAVEPOINT };
+enum op_kind { OP_SET, OP_RESET, OP_RESET_ALL, OP_PIN, OP_UNPIN, OP_LISTEN, OP_UNLISTEN, OP_SAVEPOINT };
 
 struct set_op {
     enum op_kind kind;
@@ -232,6 +232,12 @@ settings_note(struct session *s, const struct effect *e)
     case EFFECT_UNPIN:
         log_op(s, OP_UNPIN, SLICE(""), SLICE(""))->pin = e->pin;
         return;
+    case EFFECT_LISTEN:
+        log_op(s, OP_LISTEN, e->name, SLICE(""));
+        return;
+    case EFFECT_UNLISTEN:
+        log_op(s, OP_UNLISTEN, e->name, SLICE(""));
+        return;
     case EFFECT_SAVEPOINT:
         log_op(s, OP_SAVEPOINT, e->name, SLICE(""));
         return;
@@ -308,6 +314,12 @@ apply(struct session *s, const struct set_op *op)
     case OP_UNPIN:
         s->pins &= (uint16_t) ~(1u << op->pin);
         break;
+    case OP_LISTEN:
+        listen_add(s, name);
+        break;
+    case OP_UNLISTEN:
+        listen_remove(s, name);
+        break;
     case OP_SAVEPOINT:
         break;
     }
@@ -353,6 +365,20 @@ settings_confirm(struct session *s)
         s->settings = settings_with(s->settings, mine->name, reports->at[i].value);
         s->server->settings = settings_with(s->server->settings, there->name, reports->at[i].value);
     }
+}
+
+struct slice
+settings_listens_to(const struct session *s)
+{
+    if (s->log == NULL)
+        return SLICE("");
+    ring_each (r, &s->log->ops) {
+        const struct set_op *op = container_of(r, struct set_op, in_log);
+
+        if (op->kind == OP_LISTEN)
+            return slice_str(op->name);
+    }
+    return SLICE("");
 }
 
 void

@@ -198,11 +198,10 @@ on_session_statement(struct effects *e, const PgQuery__Node *stmt)
         on_discard(e, stmt->discard_stmt->target);
         return true;
     case PG_QUERY__NODE__NODE_LISTEN_STMT:
-        effects_pin(e, PIN_LISTEN, stmt->listen_stmt->conditionname);
+        add_named(e, EFFECT_LISTEN, stmt->listen_stmt->conditionname);
         return true;
     case PG_QUERY__NODE__NODE_UNLISTEN_STMT:
-        if (stmt->unlisten_stmt->conditionname[0] == '\0')
-            effects_unpin(e, PIN_LISTEN);
+        add_named(e, EFFECT_UNLISTEN, stmt->unlisten_stmt->conditionname);
         return true;
     case PG_QUERY__NODE__NODE_CLOSE_PORTAL_STMT:
         if (stmt->close_portal_stmt->portalname[0] == '\0')

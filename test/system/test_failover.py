@@ -165,7 +165,6 @@ def test_replicas_read_on_without_a_primary(trio, trio_weir):
     w.query("COMMIT")
 
 
-@pytest.mark.xfail(strict=True, reason="LISTEN pins the session to its server, whose loss ends it with 57P01")
 def test_listen_survives_a_failover_with_one_notice(new_trio, trio_weir):
     trio = new_trio()
     weir = trio_weir(trio)

@@ -251,7 +251,7 @@ class Wire:
             self.notices.append(m.fields())
         elif m.kind == "A":
             channel, payload = m.body[4:].split(b"\0")[:2]
-            self.notifications.append((channel.decode(), payload.decode()))
+            self.notifications.append((channel.decode(errors="replace"), payload.decode(errors="replace")))
         elif m.kind == "K":
             self.pid, self.secret = struct.unpack_from("!I", m.body)[0], m.body[4:]
 

@@ -28,6 +28,8 @@ static const char *const kind_names[] = {
     [EFFECT_UNPIN] = "unpin",
     [EFFECT_MAY_UNPIN] = "may unpin",
     [EFFECT_MAY_LEAVE] = "may leave",
+    [EFFECT_LISTEN] = "listen",
+    [EFFECT_UNLISTEN] = "unlisten",
 };
 
 static const struct {
