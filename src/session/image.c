@@ -210,11 +210,12 @@ image_read(struct slice bytes, struct image *im, struct fault *why)
 bool
 image_next_pair(struct image_set *set, struct slice *name, struct slice *value)
 {
-    struct wire_cursor c = wire_cursor(set->rest);
+    struct wire_cursor c;
 
     if (set->n == 0)
         return false;
     set->n--;
+    c = wire_cursor(set->rest);
     *name = get_slice(&c);
     *value = get_slice(&c);
     set->rest = slice_of(c.at, wire_left(&c));
@@ -224,11 +225,12 @@ image_next_pair(struct image_set *set, struct slice *name, struct slice *value)
 bool
 image_next_name(struct image *im, struct image_statement *st)
 {
-    struct wire_cursor c = wire_cursor(im->names);
+    struct wire_cursor c;
 
     if (im->n_names == 0)
         return false;
     im->n_names--;
+    c = wire_cursor(im->names);
     *st = get_statement(&c);
     im->names = slice_of(c.at, wire_left(&c));
     return true;
