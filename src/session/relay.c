@@ -219,7 +219,10 @@ on_own_error(struct session *s, const struct wire_error *e, const struct pending
         return RELAY_SWALLOW;
     }
     wire_error_fault(e, &why);
-    if ((head->flags & PENDING_OPENING) != 0) {
+    if ((head->flags & PENDING_OPENING) == 0 && s->state == SESSION_LINKED && slice_is(e->sqlstate, "57014")) {
+        lost_server(s, &why); /* a time limit of the session before ended what was to take it away */
+        server_close(server, &why);
+    } else if ((head->flags & PENDING_OPENING) != 0) {
         lost_opening(s, &why);
         server_close(server, &why);
     } else {
