@@ -121,7 +121,8 @@ def kill_the_postmaster(trio, i):
     ("promotion while the old one lives", leave_it_alone, 2.0, None),
 ], ids=lambda v: getattr(v, "__name__", ""))
 def test_another_primary(figures, setting, event, fault, first, gap):
-    split = fault is leave_it_alone  # the third node may follow the old primary so far that it cannot follow the new one
+    # The old primary, or what lives on of it, may take the third node so far that it cannot follow the new one.
+    split = fault in (leave_it_alone, kill_the_postmaster)
     trio, weir = setting(synchronous=not split)
     for _ in range(CELLS):
         load, old = Load(trio, weir), trio.primary
