@@ -71,6 +71,7 @@ struct session {
     struct pending *pending;
     struct names *names;
     struct statement *unnamed;
+    struct statement *next_run; /* the next Execute runs it, and is answered here */
     struct set_log *log;
     struct bound *bound;
     struct holds *holds;

@@ -1,6 +1,50 @@
 /* SPDX-License-Identifier: ISC */
-/* Looking ahead in the extended protocol: is what the client sent up to its Sync a read? */
+/* Looking ahead in the extended protocol: is what the client sent up to its Sync a read? Is a portal run at
+ * once? */
 #include "choose_private.h"
+
+/* The message at the start of *AHEAD is here as a whole: its type, and *AHEAD is behind it. 0: it is not. */
+static uint8_t
+next_message(struct slice *ahead, struct slice *body)
+{
+    struct wire_frame f;
+
+    if (wire_frame_read(ahead->data, ahead->len, INT32_MAX, &f) != WIRE_MESSAGE || f.len > ahead->len)
+        return 0;
+    *body = slice_tail(slice_head(*ahead, f.len), WIRE_HEADER);
+    *ahead = slice_tail(*ahead, f.len);
+    return f.type;
+}
+
+static bool
+has_values(struct slice bind)
+{
+    struct wire_cursor c = wire_cursor(bind);
+
+    wire_get_string(&c);
+    wire_get_string(&c);
+    wire_get_bytes(&c, 2 * (size_t)wire_get_u16(&c));
+    return wire_get_u16(&c) > 0 || c.bad;
+}
+
+bool
+ahead_runs(struct slice ahead, struct slice portal, bool may_have_values)
+{
+    struct slice body;
+    struct wire_cursor c;
+    uint8_t type = next_message(&ahead, &body);
+
+    if (type == 0 || (!may_have_values && has_values(body)))
+        return false;
+    if ((type = next_message(&ahead, &body)) == 'D' && body.len > 0 && body.data[0] == 'P') {
+        c = wire_cursor(slice_tail(body, 1));
+        if (!slice_equal(wire_get_string(&c), portal))
+            return false;
+        type = next_message(&ahead, &body);
+    }
+    c = wire_cursor(body);
+    return type == 'E' && slice_equal(wire_get_string(&c), portal) && !c.bad;
+}
 
 struct batch {
     bool reads;        /* every statement so far */
@@ -88,13 +132,11 @@ add_bind(struct session *s, struct batch *b, struct slice body)
 static bool
 look(struct session *s, struct batch *b, struct slice ahead)
 {
-    struct wire_frame f;
+    struct slice body;
+    uint8_t type;
 
-    while (ahead.len > 0 && wire_frame_read(ahead.data, ahead.len, INT32_MAX, &f) == WIRE_MESSAGE &&
-           f.len <= ahead.len) {
-        struct slice body = slice_tail(slice_head(ahead, f.len), WIRE_HEADER);
-
-        switch (f.type) {
+    while ((type = next_message(&ahead, &body)) != 0) {
+        switch (type) {
         case 'S':
             return true;
         case 'P':
@@ -114,7 +156,6 @@ look(struct session *s, struct batch *b, struct slice ahead)
         default:
             return false;
         }
-        ahead = slice_tail(ahead, f.len);
     }
     return false;
 }

@@ -33,6 +33,7 @@ struct routing {
     struct params *wishes_of; /* the settings they were read from; held, or NULL */
     bool wishes_known;        /* false: they are to be read again */
     struct ring in_held;
+    int64_t looked_us;       /* when that was found last */
     int64_t held_us;         /* since when this request finds no node; 0: it does */
     int64_t failed_us;       /* since when servers could not be had for it; 0: none failed */
     int64_t behind_us;       /* since when it waits for a replica to catch up; 0: it does not */
@@ -100,6 +101,8 @@ bool choose_another(struct session *s);
 void choose_avoid(struct session *s, struct pool *p); /* NULL: none any more */
 void choose_hold(struct session *s);
 void choose_unhold(struct session *s); /* fine when it is not held, and without a routing */
+/* Its database is, by PAUSE. */
+bool choose_is_paused(const struct session *s);
 /* The client was told that its transaction is over. */
 void choose_ended(struct session *s);
 /* The token with what is known by now; a sample is asked for when that is not enough. */
@@ -120,10 +123,13 @@ void choose_again(struct hall *h);
 const struct route_wishes *choose_wishes(struct session *s); /* of any session */
 /* False with WHY: F sets something of pgweir.* to what it cannot be. */
 bool choose_may_set(const struct facts *f, struct fault *why);
-/* show.c: the whole answer, without ReadyForQuery, to a SHOW that pgweir answers itself, or to EXPLAIN
- * (PGWEIR); false: it is neither. */
-bool show_answer(struct session *s, const struct facts *f, struct text *t);
-bool explain_answer(struct session *s, struct slice sql, struct text *t);
+/* show.c: SHOW pgweir.x and EXPLAIN (PGWEIR), which pgweir answers itself. Each is true when it did. ST may be
+ * NULL. */
+bool show_query(struct session *s, const struct facts *f, struct slice sql);
+bool show_parse(struct session *s, struct slice name, struct statement *st);
+bool show_bind(struct session *s, const struct taken *m, struct slice portal, struct statement *st);
+bool show_describe(struct session *s, uint8_t what, const struct statement *st);
+bool show_execute(struct session *s);
 /* Where a statement would go to now. */
 struct explained {
     const char *node; /* "": to none */

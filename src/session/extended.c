@@ -188,6 +188,39 @@ start_batch(struct session *s)
     s->extended = EXTENDED_BATCH;
 }
 
+/* ---- without a server ---- */
+
+bool
+parse_here(struct session *s, struct slice name, struct statement *st)
+{
+    struct pending_entry *e;
+
+    if (name.len > 0 && (most_prepared(s) == 0 || !prepared_names_is_free(s, name)))
+        return false;
+    e = pending_push(s, PENDING_PARSE, PENDING_LOCAL);
+    if (name.len > 0) {
+        prepared_names_add(s, name, st);
+        e->statement = statement_hold(st);
+    } else {
+        statement_drop(s->unnamed);
+        s->unnamed = statement_hold(st);
+    }
+    s->pool->database->stats.client_parses++;
+    pending_answer_local(s);
+    return true;
+}
+
+bool
+bind_here(struct session *s, struct statement *st)
+{
+    statement_drop(s->next_run);
+    s->next_run = statement_hold(st);
+    s->pool->database->stats.binds++;
+    pending_push(s, PENDING_BIND, PENDING_LOCAL);
+    pending_answer_local(s);
+    return true;
+}
+
 /* ---- Parse ---- */
 
 static bool
@@ -302,7 +335,7 @@ parse_whole(struct session *s, const struct taken *m, struct slice name, struct 
         take_refuse(s, &why, true);
         return TAKE_DONE;
     }
-    if (opening_parse(s, name, st))
+    if (opening_parse(s, name, st) || show_parse(s, name, st))
         return TAKE_DONE;
     if (!link_need(s))
         return TAKE_WAIT;
@@ -440,7 +473,8 @@ take_bind(struct session *s, const struct taken *m)
 
     if (c.bad)
         return m->whole || m->bytes.len > NAMES_MAX ? malformed(s) : TAKE_MORE;
-    if (opening_bind(s, m, portal, find_statement(s, name)))
+    st = find_statement(s, name);
+    if (opening_bind(s, m, portal, st) || show_bind(s, m, portal, st))
         return TAKE_DONE;
     listen = prepare(s, name, &why);
     if (listen == LISTEN_WAITS || !link_need(s))
@@ -480,12 +514,12 @@ take_describe(struct session *s, const struct taken *m)
     struct wire_cursor c = wire_cursor(m->body);
     uint8_t what = wire_get_u8(&c);
     struct slice name = wire_get_string(&c);
-    struct statement *st = NULL, *told = NULL;
+    struct statement *st = what == 'S' && !c.bad ? find_statement(s, name) : NULL, *told = NULL;
     int64_t since;
 
     if (c.bad)
         return malformed(s);
-    if (opening_describe(s, what, find_statement(s, name)))
+    if (opening_describe(s, what, st) || show_describe(s, what, st))
         return TAKE_DONE;
     if (!link_need(s))
         return TAKE_WAIT;
@@ -514,7 +548,7 @@ take_execute(struct session *s, const struct taken *m)
 
     if (c.bad)
         return malformed(s);
-    if (opening_execute(s))
+    if (s->next_run != NULL && (opening_execute(s) || show_execute(s)))
         return TAKE_DONE;
     if (!link_need(s))
         return TAKE_WAIT;

@@ -36,13 +36,31 @@ choose_open(struct hall *h, struct watch *w)
     h->watch = w;
 }
 
+bool
+choose_is_paused(const struct session *s)
+{
+    return (registry_flags(s->hall->registry, slice_str(s->database)) & DATABASE_PAUSED) != 0;
+}
+
+/* Since when it is held: what was PAUSE does not count. It is asked again and again. */
+static void
+note_held(struct session *s)
+{
+    struct routing *r = s->routing;
+
+    if (r->held_us == 0)
+        r->held_us = r->failed_us > 0 ? r->failed_us : session_now(s);
+    else if (choose_is_paused(s))
+        r->held_us += session_now(s) - r->looked_us;
+    r->looked_us = session_now(s);
+}
+
 void
 choose_hold(struct session *s)
 {
     struct hall *h = s->hall;
 
-    if (s->routing->held_us == 0)
-        s->routing->held_us = s->routing->failed_us > 0 ? s->routing->failed_us : session_now(s);
+    note_held(s);
     ring_append(&h->held, &s->routing->in_held);
     if (s->state == SESSION_READY)
         session_move_to(s, SESSION_WAITING);

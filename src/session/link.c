@@ -93,6 +93,8 @@ link_need(struct session *s)
     s->waiter.on_trouble = on_trouble;
     server = pool_borrow(s->pool, &s->waiter);
     if (server == NULL) {
+        if (s->routing != NULL && (s->pool->flags & DATABASE_PAUSED) != 0)
+            s->routing->failed_us = 0; /* nobody tries now */
         if (s->state == SESSION_READY)
             session_move_to(s, SESSION_WAITING);
         timeouts_arm(s);

@@ -17,7 +17,6 @@ struct opening {
     struct text messages;
     enum begin_mode mode;
     bool serializable;
-    struct statement *bound;    /* held, or NULL: Execute of it comes next */
     struct route_wishes hinted; /* of its statements, as in struct routing */
     unsigned said;
     int rule;
@@ -39,8 +38,8 @@ may_keep(const struct session *s, const struct facts *f, struct slice sql)
     if (f->tag == NULL || s->server != NULL || sql.len > MOST_TEXT)
         return false;
     if (f->class != CLASS_BEGIN)
-        return o != NULL && o->n > 0 && (f->class == CLASS_END || o->n < MOST_KEPT);
-    return (o == NULL || o->n == 0) && s->status == 'I' && s->pool->conf.mode == CONF_POOL_TRANSACTION &&
+        return o != NULL && (f->class == CLASS_END || o->n < MOST_KEPT);
+    return o == NULL && s->status == 'I' && s->pool->conf.mode == CONF_POOL_TRANSACTION &&
            s->hall->setup.conf->general.compat != CONF_COMPAT_PGBOUNCER;
 }
 
@@ -101,7 +100,6 @@ opening_end(struct session *s)
 
     if (o == NULL)
         return;
-    statement_drop(o->bound);
     text_done(&o->messages);
     mem_free(o);
     s->opening = NULL;
@@ -149,103 +147,37 @@ opening_query(struct session *s, const struct facts *f, struct slice sql)
     return true;
 }
 
-static void
-send_simple(struct session *s, uint8_t type)
-{
-    struct text *t = session_scratch(s);
-
-    wire_put_simple(t, type);
-    session_send(s, t);
-}
-
 static bool
 has_parameters(const struct statement *st)
 {
     return st->len > st->sql_len + 3;
 }
 
+static bool
+may_keep_statement(const struct session *s, const struct statement *st)
+{
+    return st != NULL && may_keep(s, st->facts, statement_sql(st)) && !has_parameters(st);
+}
+
 bool
 opening_parse(struct session *s, struct slice name, struct statement *st)
 {
-    if (!may_keep(s, st->facts, statement_sql(st)) || has_parameters(st))
-        return false;
-    if (name.len > 0 &&
-        (s->hall->setup.conf->general.max_prepared_statements == 0 || !prepared_names_is_free(s, name)))
-        return false;
-    if (name.len > 0) {
-        prepared_names_add(s, name, st);
-    } else {
-        statement_drop(s->unnamed);
-        s->unnamed = statement_hold(st);
-    }
-    s->pool->database->stats.client_parses++;
-    send_simple(s, '1');
-    return true;
-}
-
-/* The message at the start of *AHEAD is here as a whole: its type, and *AHEAD is behind it. 0: it is not. */
-static uint8_t
-next_message(struct slice *ahead, struct slice *body)
-{
-    struct wire_frame f;
-
-    if (wire_frame_read(ahead->data, ahead->len, INT32_MAX, &f) != WIRE_MESSAGE || f.len > ahead->len)
-        return 0;
-    *body = slice_tail(slice_head(*ahead, f.len), WIRE_HEADER);
-    *ahead = slice_tail(*ahead, f.len);
-    return f.type;
-}
-
-/* AHEAD starts with a Bind without parameters, and Execute of its portal follows it, at most with Describe in
- * between. */
-static bool
-is_run_at_once(struct slice ahead, struct slice portal)
-{
-    struct slice body;
-    struct wire_cursor c;
-    uint8_t type;
-
-    if (next_message(&ahead, &body) == 0)
-        return false;
-    c = wire_cursor(body);
-    wire_get_string(&c);
-    wire_get_string(&c);
-    wire_get_bytes(&c, 2 * (size_t)wire_get_u16(&c));
-    if (wire_get_u16(&c) > 0 || c.bad)
-        return false;
-    if ((type = next_message(&ahead, &body)) == 'D' && body.len > 0 && body.data[0] == 'P') {
-        c = wire_cursor(slice_tail(body, 1));
-        if (!slice_equal(wire_get_string(&c), portal))
-            return false;
-        type = next_message(&ahead, &body);
-    }
-    c = wire_cursor(body);
-    return type == 'E' && slice_equal(wire_get_string(&c), portal) && !c.bad;
+    return may_keep_statement(s, st) && parse_here(s, name, st);
 }
 
 bool
 opening_bind(struct session *s, const struct taken *m, struct slice portal, struct statement *st)
 {
-    if (st == NULL || !may_keep(s, st->facts, statement_sql(st)) || has_parameters(st) ||
-        !is_run_at_once(m->ahead, portal))
-        return false;
-    if (s->opening == NULL)
-        s->opening = mem_new(struct opening);
-    s->opening->bound = statement_hold(st);
-    s->pool->database->stats.binds++;
-    send_simple(s, '2');
-    return true;
+    return may_keep_statement(s, st) && ahead_runs(m->ahead, portal, false) && bind_here(s, st);
 }
 
-/* It has neither parameters nor rows. */
 bool
 opening_describe(struct session *s, uint8_t what, const struct statement *st)
 {
-    bool portal = what == 'P' && s->opening != NULL && s->opening->bound != NULL;
+    bool portal = what == 'P' && s->next_run != NULL && s->next_run->facts->tag != NULL;
     struct text *t;
 
-    if (!portal &&
-        (what != 'S' || st == NULL || has_parameters(st) || !may_keep(s, st->facts, statement_sql(st))))
+    if (!portal && (what != 'S' || !may_keep_statement(s, st)))
         return false;
     t = session_scratch(s);
     if (!portal)
@@ -258,11 +190,11 @@ opening_describe(struct session *s, uint8_t what, const struct statement *st)
 bool
 opening_execute(struct session *s)
 {
-    struct statement *st = s->opening == NULL ? NULL : s->opening->bound;
+    struct statement *st = s->next_run;
 
-    if (st == NULL)
+    if (st == NULL || st->facts->tag == NULL)
         return false;
-    s->opening->bound = NULL;
+    s->next_run = NULL;
     if (s->routing != NULL)
         choose_request(s, st->facts, statement_sql(st));
     run(s, st->facts, statement_sql(st));
@@ -345,7 +277,7 @@ opening_route(struct session *s)
     const struct opening *o = s->opening;
     struct routing *r = s->routing;
 
-    if (o->n == 0 || o->stage != KEPT)
+    if (o->stage != KEPT)
         return;
     r->begins = true;
     r->mode = o->mode;

@@ -161,12 +161,16 @@ answer(struct session *s, const struct pending_entry *e)
     case PENDING_PARSE:
         wire_put_simple(t, '1');
         break;
+    case PENDING_BIND:
+        wire_put_simple(t, '2');
+        break;
     case PENDING_CLOSE:
         wire_put_simple(t, '3');
         break;
     case PENDING_ANSWER:
         text_add(t, text_slice(e->answer));
-        wire_put_ready(t, s->status);
+        if ((e->flags & PENDING_READY) != 0)
+            wire_put_ready(t, s->status);
         break;
     case PENDING_QUERY: /* a DEALLOCATE that no server had to see */
         wire_put_complete(t, "DEALLOCATE");

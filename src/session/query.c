@@ -33,26 +33,6 @@ deallocate_locally(struct session *s, const struct facts *f)
     return true;
 }
 
-/* What only pgweir knows: SHOW pgweir.x, EXPLAIN (PGWEIR). */
-static bool
-answer_locally(struct session *s, const struct facts *f, struct slice sql)
-{
-    struct text t = { 0 };
-
-    if (!show_answer(s, f, &t) && !explain_answer(s, sql, &t))
-        return false;
-    pending_push(s, PENDING_ANSWER, PENDING_LOCAL)->answer = mem_dup(&t, sizeof(t));
-    pending_answer_local(s);
-    return true;
-}
-
-/* What is neither is told by its first letter. */
-static bool
-may_be_ours(const struct facts *f, struct slice sql)
-{
-    return f->class == CLASS_SHOW || (sql.len > 16 && (sql.data[0] | 0x20) == 'e');
-}
-
 /* A simple query ends the unnamed statement (manual, "Extended Query"). */
 static void
 forget_unnamed(struct session *s)
@@ -110,8 +90,7 @@ take_query(struct session *s, const struct taken *m)
         take_refuse(s, &why, false);
     else if (listen == LISTEN_WAITS)
         answer = TAKE_WAIT;
-    else if ((!may_be_ours(f, sql) || !answer_locally(s, f, sql)) && !deallocate_locally(s, f) &&
-             !opening_query(s, f, sql)) {
+    else if (!show_query(s, f, sql) && !deallocate_locally(s, f) && !opening_query(s, f, sql)) {
         if (link_need(s))
             send_query(s, m, f);
         else

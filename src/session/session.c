@@ -195,7 +195,8 @@ free_state(struct session *s)
 {
     prepared_names_clear(s);
     statement_drop(s->unnamed);
-    s->unnamed = NULL;
+    statement_drop(s->next_run);
+    s->unnamed = s->next_run = NULL;
     settings_done(s);
     opening_end(s);
     listen_done(s);

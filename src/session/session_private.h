@@ -24,14 +24,14 @@ enum pending_kind {
     PENDING_EXECUTE,
     PENDING_COPY_END, /* no reply: the client ended a COPY that it sends by extended protocol */
     PENDING_REFUSAL,  /* LOCAL: an error of ours; with READY, ReadyForQuery after it */
-    PENDING_ANSWER,   /* LOCAL: an answer of ours to a simple query, without ReadyForQuery */
+    PENDING_ANSWER,   /* LOCAL: an answer of ours; with READY, ReadyForQuery after it */
 };
 enum pending_flags {
     PENDING_OURS = 1,      /* the client knows nothing of it: swallow the reply */
     PENDING_LOCAL = 2,     /* no server was asked: we answer when its turn comes */
     PENDING_DUPLICATE = 4, /* Parse of a name in use: it must fail, under the client's name */
     PENDING_REPLAY = 8,    /* OURS: settings for this session */
-    PENDING_READY = 16,    /* REFUSAL of a simple query */
+    PENDING_READY = 16,    /* REFUSAL, ANSWER: of a simple query */
     PENDING_HOLDS = 32,    /* OURS: what the server still holds */
     PENDING_OPENING = 64,  /* OURS: begins the transaction that the client believes to be in */
     PENDING_STALE = 128,   /* DUPLICATE: the error says that the plan is out of date */
@@ -249,6 +249,13 @@ void take_note_ending(struct session *s, const struct facts *f);
 void take_refuse(struct session *s, const struct fault *why, bool extended);
 
 void bound_clear(struct session *s); /* portals end with their transaction */
+/* ST has the name NAME from now on, and no server knows. False: it cannot be. */
+bool parse_here(struct session *s, struct slice name, struct statement *st);
+/* ST is what the next Execute runs. Always true. */
+bool bind_here(struct session *s, struct statement *st);
+
+/* batch.c: AHEAD starts with a Bind, and Execute of its portal follows it, at most with Describe in between. */
+bool ahead_runs(struct slice ahead, struct slice portal, bool may_have_values);
 
 /* ---- link.c: having a server ---- */
 

@@ -26,28 +26,17 @@ value_of(struct session *s, struct slice name, struct text *out)
     return true;
 }
 
-bool
-show_answer(struct session *s, const struct facts *f, struct text *t)
+static void
+put_shown(struct session *s, const struct facts *f, struct text *t)
 {
-    struct text value = { 0 }, name = { 0 };
-    struct wire_column column = { .type = WIRE_TEXT };
-    bool ours = f->class == CLASS_SHOW && slice_is_nocase(slice_head(f->show_name, 7), "pgweir.") &&
-                value_of(s, f->show_name, &value);
+    struct text value = { 0 };
+    struct wire_row row = wire_row_begin(t);
 
-    if (ours) {
-        struct wire_row row;
-
-        text_add(&name, f->show_name);
-        column.name = text_str(&name);
-        wire_put_columns(t, &column, 1);
-        row = wire_row_begin(t);
-        wire_row_slice(&row, text_slice(&value));
-        wire_row_end(&row);
-        wire_put_complete(t, "SHOW");
-    }
+    value_of(s, f->show_name, &value);
+    wire_row_slice(&row, text_slice(&value));
+    wire_row_end(&row);
+    wire_put_complete(t, "SHOW");
     text_done(&value);
-    text_done(&name);
-    return ours;
 }
 
 /* ---- EXPLAIN (PGWEIR) ---- */
@@ -132,22 +121,125 @@ put_route(struct session *s, const struct facts *f, struct slice sql, struct tex
     put_line(t, "token", v);
 }
 
-bool
-explain_answer(struct session *s, struct slice sql, struct text *t)
+static void
+put_explained(struct session *s, struct slice statement, struct text *t)
 {
-    static const struct wire_column columns[] = { { "fact", WIRE_TEXT }, { "value", WIRE_TEXT } };
+    const struct facts *f = take_facts(s, statement);
     struct text v = { 0 };
-    const struct facts *f;
-    struct slice statement;
 
-    if (!explained(sql, &statement))
-        return false;
-    f = take_facts(s, statement);
-    wire_put_columns(t, columns, 2);
     put_facts(s, f, statement, t, &v);
     put_route(s, f, statement, t, &v);
     wire_put_complete(t, "EXPLAIN");
     facts_drop(f);
     text_done(&v);
+}
+
+/* ---- both, by both protocols ---- */
+
+/* What is neither is told by its first letter, or its class. */
+static bool
+is_ours(struct session *s, const struct facts *f, struct slice sql)
+{
+    struct text value = { 0 };
+    struct slice statement;
+    bool ours;
+
+    if (f->class != CLASS_SHOW)
+        return sql.len > 16 && (sql.data[0] | 0x20) == 'e' && explained(sql, &statement);
+    ours = slice_is_nocase(slice_head(f->show_name, 7), "pgweir.") && value_of(s, f->show_name, &value);
+    text_done(&value);
+    return ours;
+}
+
+static void
+put_columns(const struct facts *f, struct text *t)
+{
+    static const struct wire_column facts[] = { { "fact", WIRE_TEXT }, { "value", WIRE_TEXT } };
+    struct wire_column shown = { .type = WIRE_TEXT };
+    struct text name = { 0 };
+
+    if (f->class != CLASS_SHOW) {
+        wire_put_columns(t, facts, 2);
+        return;
+    }
+    text_add(&name, f->show_name);
+    shown.name = text_str(&name);
+    wire_put_columns(t, &shown, 1);
+    text_done(&name);
+}
+
+static void
+put_rows(struct session *s, const struct facts *f, struct slice sql, struct text *t)
+{
+    struct slice statement;
+
+    if (f->class == CLASS_SHOW)
+        put_shown(s, f, t);
+    else if (explained(sql, &statement))
+        put_explained(s, statement, t);
+}
+
+/* T is taken over. */
+static void
+answer(struct session *s, struct text *t, unsigned flags)
+{
+    pending_push(s, PENDING_ANSWER, PENDING_LOCAL | flags)->answer = mem_dup(t, sizeof(*t));
+    pending_answer_local(s);
+}
+
+bool
+show_query(struct session *s, const struct facts *f, struct slice sql)
+{
+    struct text t = { 0 };
+
+    if (!is_ours(s, f, sql))
+        return false;
+    put_columns(f, &t);
+    put_rows(s, f, sql, &t);
+    answer(s, &t, PENDING_READY);
+    return true;
+}
+
+bool
+show_parse(struct session *s, struct slice name, struct statement *st)
+{
+    return is_ours(s, st->facts, statement_sql(st)) && parse_here(s, name, st);
+}
+
+bool
+show_bind(struct session *s, const struct taken *m, struct slice portal, struct statement *st)
+{
+    return st != NULL && is_ours(s, st->facts, statement_sql(st)) && ahead_runs(m->ahead, portal, true) &&
+           bind_here(s, st);
+}
+
+bool
+show_describe(struct session *s, uint8_t what, const struct statement *st)
+{
+    struct text t = { 0 };
+
+    if (what == 'P')
+        st = s->next_run;
+    if (st == NULL || !is_ours(s, st->facts, statement_sql(st)))
+        return false;
+    if (what == 'S') /* its parameters, as they were declared */
+        wire_put_message(&t, 't', slice_tail(slice_of(st->bytes, st->len), st->sql_len + 1));
+    put_columns(st->facts, &t);
+    answer(s, &t, 0);
+    return true;
+}
+
+bool
+show_execute(struct session *s)
+{
+    struct statement *st = s->next_run;
+    struct text t = { 0 };
+
+    if (st == NULL)
+        return false;
+    s->next_run = NULL;
+    put_rows(s, st->facts, statement_sql(st), &t);
+    answer(s, &t, 0);
+    statement_drop(st);
     return true;
 }

@@ -82,7 +82,7 @@ limit_of(const struct session *s, int64_t *since)
     case SESSION_WAITING:
         if (s->routing != NULL && s->routing->held_us > 0) {
             *since = s->routing->held_us;
-            return choose_patience(s);
+            return choose_is_paused(s) ? 0 : choose_patience(s); /* it is looked at again and again */
         }
         *since = s->waiter.since_us;
         return waiting_limit(s);

@@ -384,6 +384,31 @@ def test_a_recovery_conflict_in_a_transaction_passes_through(trio, trio_weir):
     assert w.value("SELECT 'kept'") == "kept"
 
 
+def test_a_pause_does_not_count_towards_failover_wait(trio, trio_weir):
+    weir = trio_weir(trio, cluster={"failover_wait": "1s"})
+    w = weir.wire(seconds=20)
+    trio.kill(0)
+    w.send(wire.query(f"INSERT INTO once VALUES (771) RETURNING {WHERE}"))
+    wait_until(lambda: any(r["state"] == "waiting" for r in weir.console("SHOW CLIENTS") if r["database"] == "app"))
+    weir.console("PAUSE")
+    with pytest.raises(TimeoutError):
+        w.receive(2.5)
+    trio.restart(0)
+    wait_nodes_up(weir)
+    with pytest.raises(TimeoutError):
+        w.receive(0.2)
+    weir.console("RESUME")
+    assert w.finish() == [["pg1"]]
+    trio.kill(0)
+    w.send(wire.query("INSERT INTO once VALUES (772)"))
+    weir.console("PAUSE")
+    weir.console("RESUME")
+    start = time.monotonic()
+    with pytest.raises(wire.ServerError, match="57P03"):
+        w.finish()
+    assert time.monotonic() - start < 1 + SLACK
+
+
 # --- all of them
 
 def test_with_all_nodes_down_clients_are_told_of_each(trio, trio_weir):

@@ -350,3 +350,61 @@ def test_describe_and_row_description_come_from_wherever_it_runs(weir):
     assert w.kinds() == "1tTZ"
     w.send(wire.bind("", "d", [1]), wire.describe(), wire.execute(), wire.sync())
     assert re.match("2TDCZ", w.kinds())
+
+
+# --- what pgweir answers itself, by the extended protocol
+
+SHOWN = ["route", "consistency", "max_lag", "min_lsn", "lsn", "last_node", "last_route_reason"]
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_what_is_shown_is_the_same_by_every_way(weir, name):
+    w = weir.wire()
+    w.query("SET pgweir.route = 'node:pg2'")
+    node_of(w)
+    sql = f"SHOW pgweir.{name}"
+    value = w.query(sql)
+    assert w.extended(sql) == value
+    w.send(wire.parse("shown", sql), wire.describe("S", "shown"), wire.sync())
+    assert w.kinds() == "1tTZ"
+    for request in (wire.bind("", "shown", results=[1]) + wire.execute(), wire.bind("p", "shown") + wire.describe("P", "p")
+                    + wire.execute("p")):
+        w.send(request, wire.sync())
+        assert w.finish() == value
+    c = weir.connect(options="-c pgweir.route=node:pg2")
+    c.execute("SELECT 1")
+    assert [c.execute(sql, prepare=True).fetchone()[0] for _ in range(3)] == [value[0][0]] * 3 or name == "lsn"
+    assert c.cursor(binary=True).execute(sql).description[0].name == f"pgweir.{name}"
+
+
+def test_shown_in_a_pipeline_in_its_turn(weir):
+    w = weir.wire()
+    w.send(wire.query("SELECT pg_sleep(0.2)"), wire.extended("SHOW pgweir.last_node"), wire.extended("SELECT 'a'"),
+           wire.extended("SHOW pgweir.route"), wire.sync(), wire.query("SELECT 'b'"))
+    w.finish()
+    node, a, route = w.finish()
+    assert node[0] in REPLICAS and (a, route) == (["a"], ["auto"])
+    assert w.finish() == [["b"]]
+    w.send(wire.extended("SELECT 1/0"), wire.extended("SHOW pgweir.route"), wire.sync())
+    assert w.kinds() == "1EZ"
+    c = weir.connect()
+    with c.pipeline():
+        one, shown = c.execute("SELECT 1"), c.execute("SHOW pgweir.route")
+    assert (one.fetchone(), shown.fetchone()) == ((1,), ("auto",))
+
+
+@pytest.mark.parametrize("sql, values", [("SELECT * FROM notes", ()), ("INSERT INTO notes VALUES ($1)", [7])])
+def test_explain_by_the_extended_protocol(weir, sql, values):
+    w = weir.wire()
+    facts = dict(w.query(f"EXPLAIN (PGWEIR) {sql}"))
+    w.send(wire.parse("", f"EXPLAIN (PGWEIR) {sql}", [23] * len(values)), wire.describe("S", ""), wire.bind("", "", values),
+           wire.describe(), wire.execute(), wire.sync())
+    assert [m.kind for m in w.until("T")] == ["1", "t", "T"]
+    assert {k: v for k, v in w.finish() if k not in ("node", "token")} == {k: v for k, v in facts.items() if k not in ("node", "token")}
+    assert w.status == "I"
+    assert dict(map(tuple, weir.connect().execute(f"EXPLAIN (PGWEIR) {sql.replace('$1', '%s')}", values or None).fetchall()))["class"]
+
+
+def test_what_pgweir_does_not_know_postgresql_is_asked(weir):
+    with pytest.raises(wire.ServerError, match="42704"):
+        weir.wire().extended("SHOW pgweir.nonsense")
