@@ -28,7 +28,7 @@ struct server_target {
     char *database, *user;
     struct credential *credential;
     int sslmode;   /* enum conf_sslmode */
-    bool one_face; /* one of a cluster's nodes: clients are told nothing of its being a standby */
+    const char *standby; /* one of a cluster's nodes: what clients are told of in_hot_standby; else NULL */
     struct tls_context *tls;
     struct tcp_options *tcp;
     int64_t connect_timeout_us;

@@ -154,7 +154,7 @@ set_target(struct pool *p, const struct conf_database *d)
     replace(&t->user, p->user);
     replace(&t->connect_query, d->connect_query);
     t->port = port;
-    t->one_face = p->node != NULL && d->route != CONF_ROUTE_REPLICA;
+    t->standby = p->node == NULL ? NULL : d->route == CONF_ROUTE_REPLICA ? "on" : "off";
     params_drop(t->startup);
     t->startup = startup;
     t->sslmode = p->pools->conf->general.server_tls_sslmode;

@@ -67,8 +67,8 @@ server_report(struct server *s, struct slice body)
 
     if (c.bad || wire_left(&c) != 0 || s->reports->n > 200)
         return false;
-    if (s->target->one_face && slice_is(name, "in_hot_standby"))
-        value = SLICE("off");
+    if (s->target->standby != NULL && slice_is(name, "in_hot_standby"))
+        value = slice_str(s->target->standby);
     s->reports = params_with(s->reports, name, value);
     return true;
 }

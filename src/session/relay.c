@@ -360,7 +360,7 @@ on_report(struct session *s, const struct reply *r)
         settings_adopt(s, r->body);
     if (!server_report(s->server, r->body))
         return RELAY_BROKEN;
-    if (s->server->target->one_face && is_about_standby(r->body))
+    if (s->server->target->standby != NULL && is_about_standby(r->body))
         return RELAY_SWALLOW;
     if (is_hidden(r) || !known)
         return RELAY_SWALLOW; /* settings_tell() follows */

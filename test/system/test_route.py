@@ -281,6 +281,65 @@ def test_clients_see_which_kind_of_entry_they_are_on(trio, trio_weir):
         weir.connect(dbname="reports", target_session_attrs="read-write")
 
 
+ATTRS = {"any": {1, 2}, "read-write": {1}, "primary": {1}, "read-only": {2}, "standby": {2}, "prefer-standby": {2}}
+
+
+def entries(trio_weir, trio):
+    """One DSN, two hosts: writes on the first, reads on the second."""
+    return [trio_weir(trio, databases={"app": {"cluster": "main", "route": route}}, warm=False, unix_socket_dir="")
+            for route in ("primary", "replica")]
+
+
+def which(weirs, attrs):
+    """The entry that libpq finds, from each end of the list."""
+    for ports in ((0, 1), (1, 0)):
+        hosts = ",".join("127.0.0.1" for _ in ports)
+        with weirs[0].connect(host=hosts, port=",".join(str(weirs[i].port) for i in ports), target_session_attrs=attrs) as c:
+            assert c.execute("SELECT pg_is_in_recovery()").fetchone()[0] == (c.info.port == weirs[1].port)
+            yield 1 + (c.info.port == weirs[1].port)
+
+
+@pytest.mark.parametrize("attrs", ATTRS)
+def test_a_dsn_of_two_entries_finds_the_one_it_wants(trio, trio_weir, attrs):
+    weirs = entries(trio_weir, trio)
+    assert set(which(weirs, attrs)) == ATTRS[attrs]
+
+
+def test_entries_stay_what_they_are_after_a_switch(new_trio, trio_weir):
+    trio = new_trio()
+    weirs = entries(trio_weir, trio)
+    clients = [weir.wire(seconds=20) for weir in weirs]
+    for w in clients:
+        w.query("SELECT 1")
+    trio.kill(0)
+    trio.fail_over()
+    for weir in weirs:
+        wait_until(lambda: any(r["role"] == "primary" and r["node"] != "pg1" for r in weir.console("SHOW NODES")))
+    for weir, w, face in zip(weirs, clients, ("off", "on")):
+        told = []
+        note, w._note = w._note, lambda m, note=w._note: (told.append(m.body) if m.kind == "S" else None, note(m))
+        for _ in range(5):
+            assert w.value("SELECT pg_is_in_recovery()") == {"off": "f", "on": "t"}[face]
+        assert w.parameters["in_hot_standby"] == face and told == []
+        assert weir.wire(seconds=20).parameters["in_hot_standby"] == face
+    for attrs in ("read-write", "standby"):
+        assert set(which(weirs, attrs)) == ATTRS[attrs]
+
+
+def test_what_the_new_primary_has_for_a_default_is_told(new_trio, trio_weir):
+    trio = new_trio()
+    weir = trio_weir(trio, databases={"app": {"cluster": "main", "route": "primary"}}, warm=False)
+    w = weir.wire(seconds=20)
+    assert w.parameters["default_transaction_read_only"] == "off"
+    trio.kill(0)
+    i = trio.fail_over()
+    trio[i].set(default_transaction_read_only="on")
+    wait_until(lambda: any(r["role"] == "primary" and r["node"] != "pg1" for r in weir.console("SHOW NODES")))
+    assert w.value("SELECT 1") == "1"
+    assert w.parameters["default_transaction_read_only"] == "on"
+    assert weir.wire(seconds=20).parameters["default_transaction_read_only"] == "on"
+
+
 def test_a_read_on_a_replica_leaves_the_parameters_of_the_session_alone(weir):
     w = weir.wire()
     before = dict(w.parameters)
