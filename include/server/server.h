@@ -27,7 +27,7 @@ struct server_target {
     uint16_t port;
     char *database, *user;
     struct credential *credential;
-    int sslmode;   /* enum conf_sslmode */
+    int sslmode;         /* enum conf_sslmode */
     const char *standby; /* one of a cluster's nodes: what clients are told of in_hot_standby; else NULL */
     struct tls_context *tls;
     struct tcp_options *tcp;

@@ -145,7 +145,8 @@ void hall_forget_catalogs(struct hall *h);
 void choose_batch(struct session *s, struct slice ahead);
 /* STAYS: nothing in it leaves the transaction before it writes. */
 void choose_end_batch(struct session *s, bool stays);
-/* A replica answered the request with E before any row. True: it is sent once more, to the primary. */
+/* A replica answered the request with E before any row. True: it is sent once more, to the primary, with what
+ * follows it. */
 bool choose_refused(struct session *s, const struct wire_error *e);
 /* A reload may have made the databases of sessions clusters, or given them another route. */
 void choose_reload(struct hall *h);

@@ -4,7 +4,7 @@
 #include <assert.h>
 
 #include "base/mem.h"
-#include "session_private.h"
+#include "choose_private.h"
 
 struct pending {
     struct pending *next;    /* spare */
@@ -151,12 +151,34 @@ pending_done(struct session *s)
     s->pending = NULL;
 }
 
+/* The client has it, or will have it when its request was sent again. */
+static bool
+is_told(struct session *s, const struct pending_entry *e)
+{
+    struct routing *r = s->routing;
+
+    if (r != NULL && r->again)
+        return true;
+    if (r == NULL || (e->kind != PENDING_PARSE && e->kind != PENDING_BIND)) {
+        s->retriable = false;
+        return false;
+    }
+    if (r->n_skip > 0) {
+        r->n_skip--;
+        return true;
+    }
+    r->n_told += s->retriable;
+    return false;
+}
+
 static void
 answer(struct session *s, const struct pending_entry *e)
 {
-    struct text *t = session_scratch(s);
+    struct text *t;
 
-    s->retriable = false;
+    if (is_told(s, e))
+        return;
+    t = session_scratch(s);
     switch (e->kind) {
     case PENDING_PARSE:
         wire_put_simple(t, '1');

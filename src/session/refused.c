@@ -47,31 +47,43 @@ ends_request(const struct pending_entry *e)
     return e->kind == PENDING_QUERY || e->kind == PENDING_SYNC || e->kind == PENDING_CALL;
 }
 
-/* The request is here as a whole, and nothing follows it yet: it can be sent again by itself. */
+/* Nothing follows the request. */
 static bool
 is_alone(const struct session *s)
 {
-    unsigned n = pending_count(s);
-
-    if (n == 0 || s->extended != EXTENDED_CLEAN || s->client_left > 0 || !ends_request(pending_at(s, n - 1)))
-        return false;
-    for (unsigned i = 0; i + 1 < n; i++)
+    for (unsigned i = 0; i + 1 < pending_count(s); i++)
         if (ends_request(pending_at(s, i)))
             return false;
     return true;
 }
 
+/* All requests that are outstanding are here as a whole, and can be taken once more: nothing was done for them
+ * but on a replica, which keeps nothing. */
+static bool
+may_be_sent_again(const struct session *s)
+{
+    unsigned n = pending_count(s);
+
+    if (n == 0 || s->extended != EXTENDED_CLEAN || s->client_left > 0 || !ends_request(pending_at(s, n - 1)))
+        return false;
+    for (unsigned i = 0; i < n; i++) {
+        const struct pending_entry *e = pending_at(s, i);
+
+        if (e->kind == PENDING_CLOSE || (e->kind == PENDING_QUERY && (e->flags & PENDING_LOCAL) != 0))
+            return false; /* a name is gone already */
+    }
+    return true;
+}
+
 /* 25006 and 0A000 (temporary and unlogged tables): it is no read. 40001: a conflict with recovery. */
-bool
-choose_refused(struct session *s, const struct wire_error *e)
+static bool
+begins_again(struct session *s, const struct pending_entry *head, const struct wire_error *e)
 {
     struct routing *r = s->routing;
-    const struct pending_entry *head = pending_head(s);
     bool stale = slice_is(e->message, STALE_PLAN);
     bool mode = slice_is(e->message, "cannot use serializable mode in a hot standby");
     bool no_read = slice_is(e->sqlstate, "25006") || slice_is(e->sqlstate, "0A000");
-    bool alone = is_alone(s);
-    uint64_t digest = head->facts != NULL ? head->facts->digest[0] : alone ? r->digest : 0;
+    uint64_t digest = head->facts != NULL ? head->facts->digest[0] : is_alone(s) ? r->digest : 0;
 
     if ((!no_read && !slice_is(e->sqlstate, "40001")) || r->only_primary || !on_replica(s))
         return false;
@@ -79,8 +91,19 @@ choose_refused(struct session *s, const struct wire_error *e)
         changes_stale(s, head, e);
     else if (no_read && digest != 0 && !mode) /* it is the session, not the statement */
         remember_refused(s->hall, digest);
-    if (!s->retriable || s->rows_flowed || !alone)
+    if (!s->retriable || s->rows_flowed || !may_be_sent_again(s))
         return false;
-    r->again = r->only_primary = true;
+    return r->again = r->only_primary = true;
+}
+
+bool
+choose_refused(struct session *s, const struct wire_error *e)
+{
+    const struct pending_entry *head = pending_head(s);
+
+    if (!s->routing->again && !begins_again(s, head, e))
+        return false;
+    if (head->kind != PENDING_QUERY)
+        pending_skip_to_sync(s);
     return true;
 }

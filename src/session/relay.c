@@ -117,6 +117,13 @@ completed(struct session *s, const struct facts *f, unsigned n, struct slice tag
         settings_rollback(s);
 }
 
+/* The answers that come are for nobody: what is outstanding is sent once more. */
+static bool
+is_void(const struct session *s)
+{
+    return s->routing != NULL && s->routing->again;
+}
+
 static enum relayed
 own_complete(struct session *s, const struct pending_entry *e)
 {
@@ -141,7 +148,7 @@ on_complete(struct session *s, const struct reply *r)
         return own_complete(s, e);
     if (slice_is(tag, "LISTEN"))
         s->server->listens = true; /* also when no facts say so */
-    if (e->facts != NULL || s->log != NULL)
+    if ((e->facts != NULL || s->log != NULL) && !is_void(s))
         completed(s, e->facts, e->n_done, tag);
     if (s->routing != NULL && s->routing->wrote)
         known_completed(s, tag);
@@ -247,11 +254,8 @@ on_error(struct session *s, const struct reply *r)
         return RELAY_BROKEN;
     if ((head->flags & (PENDING_REPLAY | PENDING_HOLDS | PENDING_OPENING)) != 0)
         return on_own_error(s, &e, head);
-    if (s->routing != NULL && !is_ours(r) && choose_refused(s, &e)) {
-        if (head->kind != PENDING_QUERY)
-            pending_skip_to_sync(s);
+    if (s->routing != NULL && !is_ours(r) && choose_refused(s, &e))
         return RELAY_SWALLOW;
-    }
     if (!session_in_block(s))
         settings_rollback(s);
     changes_stale(s, head, &e);
@@ -362,7 +366,7 @@ on_report(struct session *s, const struct reply *r)
         return RELAY_BROKEN;
     if (s->server->target->standby != NULL && is_about_standby(r->body))
         return RELAY_SWALLOW;
-    if (is_hidden(r) || !known)
+    if (is_hidden(r) || !known || is_void(s))
         return RELAY_SWALLOW; /* settings_tell() follows */
     params_drop(s->told);
     s->told = params_hold(s->server->reports);
@@ -434,8 +438,6 @@ on_message(struct session *s, const struct reply *r)
     case 'c':
         return pass(r);
     case '1':
-        if (r->head != NULL && r->head->kind == PENDING_PARSE && r->head->statement != NULL && !is_ours(r))
-            s->retriable = false; /* its name cannot be given twice */
         return pop_as(s, r, PENDING_PARSE);
     case '2':
         return pop_as(s, r, PENDING_BIND);
@@ -556,7 +558,9 @@ relay_one(struct session *s, struct slice bytes)
         broken(s, f.type);
     if (what == RELAY_BROKEN || what == RELAY_ENDED)
         return 0;
-    if (what == RELAY_PASS && s->routing != NULL)
+    if (what == RELAY_PASS && is_void(s))
+        what = RELAY_SWALLOW;
+    else if (what == RELAY_PASS && s->routing != NULL)
         what = pass_once(s, &r);
     else if (what == RELAY_PASS)
         s->retriable = false;

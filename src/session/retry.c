@@ -40,6 +40,7 @@ send_again(struct session *s, struct text *request)
 {
     s->retriable = false;
     s->retried = true;
+    prepared_names_doubt(s); /* its Parse messages come again */
     if (s->routing != NULL) {
         s->routing->again = false;
         s->routing->n_skip = s->routing->n_told;

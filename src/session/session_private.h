@@ -249,7 +249,7 @@ void take_note_ending(struct session *s, const struct facts *f);
 void take_refuse(struct session *s, const struct fault *why, bool extended);
 
 void bound_clear(struct session *s); /* portals end with their transaction */
-/* ST has the name NAME from now on, and no server knows. False: it cannot be. */
+/* here.c: ST has the name NAME from now on, and no server knows. False: it cannot be. */
 bool parse_here(struct session *s, struct slice name, struct statement *st);
 /* ST is what the next Execute runs. Always true. */
 bool bind_here(struct session *s, struct statement *st);
