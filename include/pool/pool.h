@@ -55,10 +55,10 @@ struct pool {
     struct pool_shared *shared;
     struct pool_slot *slot;
     struct pool_database *database;
-    char *name, *user; /* as clients say them; the user that servers log in as */
-    char *node;        /* of its cluster; NULL: the database has one server */
-    bool forced_user;
-    bool yielded; /* a server is being given up for another pool */
+    char *name, *user;           /* as clients say them; the user that servers log in as */
+    char *node;                  /* of its cluster; NULL: the database has one server */
+    bool forced_user, sequences; /* sequences: some session asked for lastval() in a later transaction */
+    bool yielded;                /* a server is being given up for another pool */
     struct pool_conf conf;
     struct server_target target;
     struct ring idle, used, connecting, leaving,
@@ -101,8 +101,7 @@ struct pools {
 void pools_init(struct pools *p, struct net_turn *t, struct registry *r, struct helper *h);
 /* Closes every server. No session may be left. */
 void pools_done(struct pools *p);
-/* New configuration: pools take it over; servers that it does not fit any more go as they become idle. Holds
- * all three. */
+/* New configuration: servers that it does not fit any more go as they become idle. Holds all three. */
 void pools_configure(struct pools *p, struct conf *conf, struct secrets *secrets, struct tls_context *tls);
 /* Which pool. */
 struct pool_wanted {
@@ -126,12 +125,13 @@ void pool_leave(struct pool *p); /* a session of P's is gone */
 void pool_hold(struct pool *p);  /* it is not forgotten, though it may have no session */
 void pool_drop(struct pool *p);  /* NULL is fine */
 
-/* No server is idle here, or others wait already: who asks now will wait. */
+/* No server is idle here, or others wait: who asks now will wait. */
 static inline bool
 pool_would_wait(const struct pool *p)
 {
     return p->n_idle == 0 || p->n_waiters > 0;
 }
+void pool_prefer(struct pool *p, struct server *s); /* S, which is idle, is lent next */
 /* A server now (lent with the borrower's table by the caller), or NULL: W is in the queue. */
 struct server *pool_borrow(struct pool *p, struct pool_waiter *w);
 /* A server of its own for a replication client: MODE is the start-up parameter, STARTUP the others. on_server

@@ -89,9 +89,11 @@ struct server {
     struct params *reports;  /* ParameterStatus values */
     struct params *settings; /* what sessions set on it (name -> SQL); NULL: not known */
     bool changed;            /* this transaction changed tables */
+    struct params *by_sql;   /* statements that it knows by names of sessions (name -> SQL); NULL: none */
     struct text request;     /* of its borrower: what it works on (session/retry.c) */
     struct prepared *prepared;
     struct statement_id unnamed; /* what the unnamed statement is */
+    uint64_t sequences_of;       /* the session that last ran here what may draw from a sequence; 0: none */
     struct server_login *login;  /* only while it logs in */
     struct timer deadline;
     int64_t connected_us, idle_us, lent_us; /* times of the worker's clock */

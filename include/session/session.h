@@ -66,6 +66,7 @@ struct session {
     char *application;          /* application_name, or NULL */
     struct params *settings;    /* name -> SQL that sets it */
     struct params *startup;     /* the same, as of its start-up packet: what RESET goes back to */
+    struct params *by_sql;      /* name -> PREPARE, or NULL for none */
     struct params *told;        /* ParameterStatus values that it knows */
     struct params *told_before; /* the same when this transaction began, while linked */
     struct pending *pending;

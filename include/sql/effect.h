@@ -14,6 +14,8 @@ enum effect_kind {
     EFFECT_SET_CONFIG,     /* SELECT set_config('name', 'value', false) with constants only */
     EFFECT_RESET,          /* RESET name, SET name TO DEFAULT, set_config('name', NULL, false) */
     EFFECT_RESET_ALL,      /* RESET ALL */
+    EFFECT_PREPARE,        /* PREPARE name, whose statement leaves nothing itself; text replays it */
+    EFFECT_EXECUTE,        /* EXECUTE name, also in EXPLAIN and CREATE TABLE AS */
     EFFECT_DEALLOCATE,     /* DEALLOCATE name */
     EFFECT_DEALLOCATE_ALL, /* DEALLOCATE ALL, DISCARD PLANS does NOT count */
     EFFECT_DISCARD_ALL,    /* DISCARD ALL */
@@ -50,6 +52,12 @@ enum pin_reason {
     PIN_N
 };
 const char *pin_reason_name(enum pin_reason reason); /* "none", "prepare", "listen", "temp_table", ... */
+
+static inline bool
+effect_names_statement(enum effect_kind kind)
+{
+    return kind == EFFECT_PREPARE || kind == EFFECT_EXECUTE || kind == EFFECT_DEALLOCATE;
+}
 
 struct effect {
     enum effect_kind kind;

@@ -54,6 +54,7 @@ struct facts {
     enum begin_mode begin;  /* of BEGIN and START TRANSACTION, for any class */
     enum begin_mode set_transaction; /* SET TRANSACTION, transaction_read_only: of the open one */
     enum begin_mode set_session; /* SET SESSION CHARACTERISTICS, default_transaction_read_only: later ones */
+    bool names_statements;       /* PREPARE, EXECUTE, DEALLOCATE, or the view of prepared statements is in it */
     bool names_complete; /* neither list below was cut at FACTS_MAX_NAMES; else reads_by_grammar is false */
     unsigned n_functions, n_relations;
     const struct facts_name *functions; /* what runs by name: functions, methods of TABLESAMPLE, operators (but

@@ -142,6 +142,16 @@ take_idle(struct pool *p)
     return s;
 }
 
+void
+pool_prefer(struct pool *p, struct server *s)
+{
+    ring_remove(&s->in_pool);
+    if (p->pools->conf->general.server_round_robin)
+        ring_append(&p->idle, &s->in_pool);
+    else
+        ring_insert(&p->idle, &s->in_pool);
+}
+
 static struct server *
 take_ready(struct pool *p)
 {

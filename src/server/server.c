@@ -283,6 +283,7 @@ dig(struct grave *g)
     text_done(&s->request);
     params_drop(s->reports);
     params_drop(s->settings);
+    params_drop(s->by_sql);
     params_drop(s->startup);
     mem_free(s);
 }
@@ -386,7 +387,10 @@ server_forget(struct server *s)
     params_drop(s->settings);
     s->settings = params_empty(s->target->sets);
     prepared_clear(s->prepared);
+    params_drop(s->by_sql);
+    s->by_sql = NULL;
     s->unnamed = (struct statement_id){ 0 };
+    s->sequences_of = 0;
 }
 
 bool
@@ -414,6 +418,7 @@ server_leave(struct server *s)
     assert(server_may_move(s));
     params_detach(&s->reports);
     params_detach(&s->settings);
+    params_detach(&s->by_sql);
     timer_stop(s->stream.turn->worker, &s->deadline);
     stream_leave(&s->stream);
 }
@@ -425,5 +430,6 @@ server_join(struct server *s, struct net_turn *t, const struct server_target *ta
     s->pool = pool;
     params_attach(&s->reports, target->sets);
     params_attach(&s->settings, target->sets);
+    params_attach(&s->by_sql, target->sets);
     stream_join(&s->stream, t);
 }

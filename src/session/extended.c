@@ -181,11 +181,17 @@ malformed(struct session *s)
     return TAKE_CLOSED;
 }
 
+/* The first thing of it is about a statement with facts F; NULL: about none that is known. */
 static void
-start_batch(struct session *s)
+start_batch(struct session *s, const struct facts *f)
 {
+    bool first = s->extended != EXTENDED_BATCH;
+
     link_begin(s);
     s->extended = EXTENDED_BATCH;
+    if (first)
+        sequences_check(s, f);
+    sql_prepared_check(s, f);
 }
 
 /* ---- Parse ---- */
@@ -253,7 +259,7 @@ parse_large(struct session *s, const struct taken *m)
     }
     if (!link_need(s))
         return TAKE_WAIT;
-    start_batch(s);
+    start_batch(s, NULL);
     s->retriable = false;
     statement_drop(s->unnamed);
     s->unnamed = NULL;
@@ -261,36 +267,6 @@ parse_large(struct session *s, const struct taken *m)
     pending_push(s, PENDING_PARSE, 0);
     take_forward(s, m);
     return TAKE_DONE;
-}
-
-/* DEALLOCATE of a statement that was prepared by protocol, itself by extended protocol (psycopg does so): it
- * goes out with the name that the server knows, and with the statement there. */
-static bool
-parse_deallocate(struct session *s, struct slice name, const struct facts *f)
-{
-    struct statement *old, *st;
-    struct text sql = { 0 };
-    struct text *t;
-    bool parsed;
-
-    if (name.len > 0 || f->n_statements != 1 || f->n_effects != 1 || f->effects[0].kind != EFFECT_DEALLOCATE)
-        return false;
-    old = prepared_names_find(s, f->effects[0].name);
-    if (old == NULL)
-        return false;
-    ensure_named(s, old, 0);
-    text_printf(&sql, "DEALLOCATE %s", old->name);
-    st = statement_intern(s->hall, text_slice(&sql), SLICE("\0\0"), true, &parsed);
-    text_done(&sql);
-    prepared_names_remove(s, f->effects[0].name);
-    statement_drop(s->unnamed);
-    s->unnamed = st;
-    s->server->unnamed = st->id;
-    pending_push(s, PENDING_PARSE, 0);
-    t = session_scratch(s);
-    statement_put_parse(t, st, false);
-    put_built(s, t);
-    return true;
 }
 
 static enum take
@@ -304,15 +280,17 @@ parse_whole(struct session *s, const struct taken *m, struct slice name, struct 
     }
     if (opening_parse(s, name, st) || show_parse(s, name, st))
         return TAKE_DONE;
+    sequences_prefer(s, st->facts);
     if (!link_need(s))
         return TAKE_WAIT;
-    start_batch(s); /* what a Parse names is not run by it: another server may well get it again */
+    start_batch(s, st->facts); /* what a Parse names is not run by it: another server may well get it again */
     s->pool->database->stats.client_parses++;
-    if (parse_deallocate(s, name, st->facts))
-        return TAKE_DONE;
     if (name.len == 0)
         parse_unnamed(s, m, st);
     else if (most_prepared(s) == 0) {
+        pending_push(s, PENDING_PARSE, 0);
+        take_forward(s, m);
+    } else if (sql_prepared_has(s, name)) { /* it is there: PostgreSQL says so */
         pending_push(s, PENDING_PARSE, 0);
         take_forward(s, m);
     } else if (!prepared_names_is_free(s, name))
@@ -365,14 +343,11 @@ prepare(struct session *s, struct slice name, struct fault *why)
 static struct statement *
 ensure(struct session *s, struct slice name, int64_t *since)
 {
-    struct statement *st;
+    struct statement *st = find_statement(s, name);
 
-    if (name.len == 0) {
+    if (name.len == 0)
         ensure_unnamed(s);
-        return s->unnamed;
-    }
-    st = most_prepared(s) == 0 ? NULL : prepared_names_look(s, name, since);
-    if (st != NULL)
+    else if (st != NULL && prepared_names_look(s, name, since) != NULL)
         ensure_named(s, st, *since);
     return st;
 }
@@ -443,6 +418,7 @@ take_bind(struct session *s, const struct taken *m)
     st = find_statement(s, name);
     if (opening_bind(s, m, portal, st) || show_bind(s, m, portal, st))
         return TAKE_DONE;
+    sequences_prefer(s, st == NULL ? NULL : st->facts);
     listen = prepare(s, name, &why);
     if (listen == LISTEN_WAITS || !link_need(s))
         return TAKE_WAIT;
@@ -450,12 +426,13 @@ take_bind(struct session *s, const struct taken *m)
         take_refuse(s, &why, true);
         return TAKE_DONE;
     }
-    start_batch(s);
+    start_batch(s, st == NULL ? NULL : st->facts);
     st = ensure(s, name, &since);
     named = named && st != NULL;
     if (named && m->whole && bind_is_settled(s, st, since, &answer))
         return answer;
     s->pool->database->stats.binds++;
+    sequences_note(s, st == NULL ? NULL : st->facts);
     bound_set(s, portal, st == NULL ? NULL : st->facts);
     take_note_ending(s, st == NULL ? NULL : st->facts);
     pending_push(s, PENDING_BIND, 0)->statement = named ? statement_hold(st) : NULL;
@@ -490,7 +467,7 @@ take_describe(struct session *s, const struct taken *m)
         return TAKE_DONE;
     if (!link_need(s))
         return TAKE_WAIT;
-    start_batch(s);
+    start_batch(s, NULL);
     if (what == 'S')
         st = ensure(s, name, &since);
     else
@@ -519,7 +496,7 @@ take_execute(struct session *s, const struct taken *m)
         return TAKE_DONE;
     if (!link_need(s))
         return TAKE_WAIT;
-    start_batch(s);
+    start_batch(s, NULL);
     e = pending_push(s, PENDING_EXECUTE, 0);
     i = bound_find(s, portal);
     if (i >= 0)
@@ -531,6 +508,10 @@ take_execute(struct session *s, const struct taken *m)
 static bool
 close_is_local(struct session *s, uint8_t what, struct slice name)
 {
+    if (what == 'S' && sql_prepared_has(s, name)) {
+        sql_prepared_forget(s, name);
+        return s->server == NULL;
+    }
     if (what == 'S' && name.len > 0 && most_prepared(s) > 0) {
         prepared_names_remove(s, name);
         return true;
@@ -556,7 +537,7 @@ take_close(struct session *s, const struct taken *m)
         pending_answer_local(s);
         return TAKE_DONE;
     }
-    start_batch(s);
+    start_batch(s, NULL);
     if (what == 'S' && name.len == 0)
         s->server->unnamed = (struct statement_id){ 0 };
     pending_push(s, PENDING_CLOSE, 0);

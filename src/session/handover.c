@@ -150,7 +150,7 @@ can_go_now(const struct session *s)
     return c->stage == STREAM_OPEN && !c->ended && c->in_len == 0 && c->out_len == 0 && c->paused == 0 &&
            !c->in_callback && s->status == 'I' && !s->lost && !s->cancelled && s->refusal == NULL &&
            s->parting == NULL && s->log == NULL && s->extended == EXTENDED_CLEAN && s->pins == 0 &&
-           s->client_left == 0 && s->opening == NULL && pending_is_empty(s);
+           s->by_sql == NULL && s->client_left == 0 && s->opening == NULL && pending_is_empty(s);
 }
 
 static void

@@ -28,7 +28,8 @@ static const struct {
     { PIN_ADVISORY_LOCK,
       "EXISTS(SELECT FROM pg_catalog.pg_locks WHERE locktype OPERATOR(pg_catalog.=) 'advisory'"
       " AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid())" },
-    { PIN_PREPARE, "EXISTS(SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql)" },
+    { PIN_PREPARE, "(SELECT pg_catalog.count(*) FROM pg_catalog.pg_prepared_statements WHERE from_sql)"
+                   " OPERATOR(pg_catalog.>) " /* those that are known of */ },
     { PIN_LISTEN, "EXISTS(SELECT FROM pg_catalog.pg_listening_channels())" },
     { PIN_ROLE, "pg_catalog.current_setting('role') OPERATOR(pg_catalog.<>) 'none'" },
 };
@@ -91,7 +92,7 @@ holds_forget(struct session *s)
 /* ---- the question: rows of one column about pins, rows of two about settings ---- */
 
 static void
-add_pins(struct text *sql, uint16_t asked)
+add_pins(struct text *sql, uint16_t asked, unsigned n_prepared)
 {
     bool first = true;
 
@@ -101,6 +102,8 @@ add_pins(struct text *sql, uint16_t asked)
             continue;
         text_add_str(sql, first ? "" : ",");
         text_add_str(sql, questions[i].sql);
+        if (questions[i].pin == PIN_PREPARE)
+            text_printf(sql, "%u", n_prepared);
         first = false;
     }
     text_add_str(sql, ");");
@@ -132,7 +135,7 @@ holds_ask(struct session *s)
     }
     h->asked = (uint16_t)(h->any | (h->ended & s->pins));
     if (h->asked != 0)
-        add_pins(&sql, h->asked);
+        add_pins(&sql, h->asked, sql_prepared_there(s));
     add_names(&sql, text_slice(&h->names));
     if (h->all_settings)
         text_add_str(&sql, settings_question);

@@ -141,6 +141,7 @@ link_begin(struct session *s)
     if (s->opening == NULL)
         s->xact_us = s->request_us;
     prepare_server(s);
+    sql_prepared_bring(s);
     opening_send(s);
 }
 

@@ -101,7 +101,7 @@ pending_push(struct session *s, enum pending_kind kind, unsigned flags)
     e = &p->at[(p->first + p->n++) & (p->size - 1)];
     s->n_local += (flags & PENDING_LOCAL) != 0;
     s->n_copy_ends += kind == PENDING_COPY_END;
-    *e = (struct pending_entry){ .kind = (uint8_t)kind, .flags = (uint8_t)flags };
+    *e = (struct pending_entry){ .kind = (uint8_t)kind, .flags = (uint16_t)flags };
     return e;
 }
 

@@ -48,6 +48,9 @@ send_query(struct session *s, const struct taken *m, const struct facts *f)
     struct pending_entry *e;
 
     link_begin(s);
+    sequences_check(s, f);
+    sql_prepared_check(s, f);
+    sequences_note(s, f);
     e = pending_push(s, PENDING_QUERY, 0);
     take_note_ending(s, f);
     if (f == NULL)
@@ -91,6 +94,7 @@ take_query(struct session *s, const struct taken *m)
     else if (listen == LISTEN_WAITS)
         answer = TAKE_WAIT;
     else if (!show_query(s, f, sql) && !deallocate_locally(s, f) && !opening_query(s, f, sql)) {
+        sequences_prefer(s, f);
         if (link_need(s))
             send_query(s, m, f);
         else

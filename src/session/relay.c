@@ -57,14 +57,13 @@ pop_as(struct session *s, const struct reply *r, enum pending_kind kind)
 static void
 note(struct session *s, const struct effect *e)
 {
-    struct statement_id id;
-
     switch (e->kind) {
     case EFFECT_PIN:
         pin_note(s, e);
         break;
     case EFFECT_DISCARD_ALL:
         prepared_names_clear(s);
+        sql_prepared_clear(s);
         s->pins = 0;
         server_forget(s->server);
         settings_discard(s);
@@ -73,12 +72,13 @@ note(struct session *s, const struct effect *e)
         break;
     case EFFECT_DEALLOCATE_ALL:
         prepared_names_clear(s);
+        sql_prepared_clear(s);
         prepared_clear(s->server->prepared);
         s->pins &= (uint16_t) ~(1u << PIN_PREPARE);
         break;
+    case EFFECT_PREPARE:
     case EFFECT_DEALLOCATE:
-        if (statement_id_of(e->name, &id))
-            prepared_remove(s->server->prepared, id);
+        sql_prepared_note(s, e);
         break;
     case EFFECT_MAY_UNPIN:
         holds_may_have_ended(s, e->pin);
@@ -215,16 +215,24 @@ on_fatal(struct session *s, const struct wire_error *e)
 
 /* What we asked or put in front of the client's request failed: the settings of its session; or its
  * transaction cannot begin, and the server skips what follows. */
+static bool
+is_own_request(const struct pending_entry *e)
+{
+    return (e->flags & PENDING_OPENING) != 0 || ((e->flags & PENDING_OURS) != 0 && e->kind == PENDING_QUERY);
+}
+
 static enum relayed
 on_own_error(struct session *s, const struct wire_error *e, const struct pending_entry *head)
 {
     struct server *server = s->server;
     struct fault why;
 
-    if ((head->flags & PENDING_HOLDS) != 0) {
+    if ((head->flags & PENDING_HOLDS) != 0)
         holds_failed(s);
+    if ((head->flags & PENDING_BY_SQL) != 0)
+        sql_prepared_failed(s, head->n_done);
+    if ((head->flags & (PENDING_REPLAY | PENDING_OPENING)) == 0)
         return RELAY_SWALLOW;
-    }
     wire_error_fault(e, &why);
     if ((head->flags & PENDING_OPENING) == 0 && s->state == SESSION_LINKED && slice_is(e->sqlstate, "57014")) {
         lost_server(s, &why); /* a time limit of the session before ended what was to take it away */
@@ -252,7 +260,7 @@ on_error(struct session *s, const struct reply *r)
         return on_fatal(s, &e);
     if (head == NULL)
         return RELAY_BROKEN;
-    if ((head->flags & (PENDING_REPLAY | PENDING_HOLDS | PENDING_OPENING)) != 0)
+    if (is_own_request(head))
         return on_own_error(s, &e, head);
     if (s->routing != NULL && !is_ours(r) && choose_refused(s, &e))
         return RELAY_SWALLOW;

@@ -35,9 +35,11 @@ enum pending_flags {
     PENDING_HOLDS = 32,    /* OURS: what the server still holds */
     PENDING_OPENING = 64,  /* OURS: begins the transaction that the client believes to be in */
     PENDING_STALE = 128,   /* DUPLICATE: the error says that the plan is out of date */
+    PENDING_BY_SQL = 256,  /* OURS: PREPARE number n_done of the session's */
 };
 struct pending_entry {
-    uint8_t kind, flags;
+    uint8_t kind;
+    uint16_t flags;
     uint16_t n_done;           /* QUERY: statements completed */
     const struct facts *facts; /* held, or NULL: QUERY, EXECUTE */
     union {
@@ -102,6 +104,7 @@ statement_sql(const struct statement *st)
 }
 /* Append Parse with the name that servers know it by; or for the unnamed statement. */
 void statement_put_parse(struct text *t, const struct statement *st, bool named);
+void statement_put_parse_as(struct text *t, const struct statement *st, struct slice name);
 struct statement *prepared_names_find(const struct session *s, struct slice name);
 /* The same; *SINCE: a plan must be younger to serve it. */
 struct statement *prepared_names_look(const struct session *s, struct slice name, int64_t *since);
@@ -205,6 +208,27 @@ bool listen_is_used(const struct session *s); /* it listens to something */
 bool listen_is_to(const struct session *s, struct slice name);
 /* The client is about to be told that its transaction is over: it gets what waited for that. */
 void listen_settle(struct session *s);
+
+/* ---- sql_prepared.c: statements made by PREPARE ---- */
+/* Before a transaction begins: the server has those of the session. */
+void sql_prepared_bring(struct session *s);
+/* Before a statement with these facts is sent: it may name what the session has not, or has by protocol. */
+void sql_prepared_check(struct session *s, const struct facts *f);
+void sql_prepared_note(struct session *s, const struct effect *e); /* PREPARE or DEALLOCATE completed */
+void sql_prepared_failed(struct session *s, unsigned i);
+/* How many of the server's statements were made by PREPARE, as far as is known. */
+unsigned sql_prepared_there(const struct session *s);
+bool sql_prepared_has(const struct session *s, struct slice name);
+void sql_prepared_forget(struct session *s, struct slice name);
+void sql_prepared_clear(struct session *s);
+
+/* ---- sequences.c: what currval() and lastval() know ---- */
+/* Before a server is borrowed for a statement with these facts. */
+void sequences_prefer(struct session *s, const struct facts *f);
+/* Before it is sent, when nothing of its request was. */
+void sequences_check(struct session *s, const struct facts *f);
+/* It is sent. */
+void sequences_note(struct session *s, const struct facts *f);
 
 /* ---- known.c: facts of texts that were seen lately, by a hash of the whole text ---- */
 void known_open(struct hall *h);

@@ -460,8 +460,9 @@ settings_done(struct session *s)
 {
     settings_rollback(s);
     params_drop(s->settings);
+    params_drop(s->by_sql);
     params_drop(s->startup);
     params_drop(s->told);
     params_drop(s->told_before);
-    s->settings = s->startup = s->told = s->told_before = NULL;
+    s->settings = s->by_sql = s->startup = s->told = s->told_before = NULL;
 }

@@ -115,13 +115,19 @@ statement_drop(struct statement *st)
 }
 
 void
-statement_put_parse(struct text *t, const struct statement *st, bool named)
+statement_put_parse_as(struct text *t, const struct statement *st, struct slice name)
 {
     size_t start = wire_begin(t, 'P');
 
-    wire_put_string(t, named ? slice_of(st->name, st->name_len) : SLICE(""));
+    wire_put_string(t, name);
     wire_put_bytes(t, slice_of(st->bytes, st->len));
     wire_end(t, start, 'P');
+}
+
+void
+statement_put_parse(struct text *t, const struct statement *st, bool named)
+{
+    statement_put_parse_as(t, st, named ? slice_of(st->name, st->name_len) : SLICE(""));
 }
 
 /* ---- names of one session ---- */

@@ -97,7 +97,8 @@ add_statement(struct analysis *a, struct slice sql, const PgQuery__RawStmt *raw)
     transaction_note(&a->mode, stmt);
     e->has_literals |= a->mode.by_value && e->sql_has_literals;
     e->statement = a->n_statements++;
-    if (stmt->node_case == PG_QUERY__NODE__NODE_VARIABLE_SET_STMT)
+    if (stmt->node_case == PG_QUERY__NODE__NODE_VARIABLE_SET_STMT ||
+        stmt->node_case == PG_QUERY__NODE__NODE_PREPARE_STMT)
         e->text = statement_text(sql, raw->stmt_location, raw->stmt_len);
     effects_of_statement(e, stmt);
 }

@@ -130,6 +130,21 @@ on_do(struct effects *e, const PgQuery__DoStmt *stmt)
     }
 }
 
+/* One whose statement leaves something must stay where it is: EXECUTE does not show what. */
+static void
+on_prepare(struct effects *e, const PgQuery__PrepareStmt *stmt)
+{
+    unsigned n = e->n;
+
+    effects_of_tree(e, &stmt->base);
+    if (e->n > n)
+        effects_pin(e, PIN_PREPARE, stmt->name);
+    else
+        effects_add(
+            e, (struct effect){ .kind = EFFECT_PREPARE, .name = slice_str(stmt->name), .replay = e->text });
+    e->has_literals |= e->sql_has_literals;
+}
+
 /* A SELECT of nothing but a list: each item runs once and for sure. */
 static bool
 is_plain(const PgQuery__SelectStmt *s)
@@ -217,7 +232,7 @@ on_session_statement(struct effects *e, const PgQuery__Node *stmt)
         on_do(e, stmt->do_stmt);
         return true;
     case PG_QUERY__NODE__NODE_PREPARE_STMT:
-        effects_pin(e, PIN_PREPARE, stmt->prepare_stmt->name);
+        on_prepare(e, stmt->prepare_stmt);
         return true;
     case PG_QUERY__NODE__NODE_DEALLOCATE_STMT:
         if (stmt->deallocate_stmt->name[0] == '\0')
@@ -252,6 +267,8 @@ effects_of_statement(struct effects *e, const PgQuery__Node *stmt)
     case PG_QUERY__NODE__NODE_EXPLAIN_STMT:
         if (effects_explain_runs(stmt->explain_stmt))
             effects_of_tree(e, &stmt->explain_stmt->base);
+        else if (stmt->explain_stmt->query != NULL)
+            effects_of_root(e, &stmt->explain_stmt->query->alias->base);
         return;
     case PG_QUERY__NODE__NODE_CREATE_STMT:
     case PG_QUERY__NODE__NODE_VIEW_STMT:

@@ -186,6 +186,18 @@ pack_names(struct facts_name *out, const struct name_list *list, uint8_t **at)
                                       .name = pack(at, list->items[i].name) };
 }
 
+static bool
+names_statements(const struct analysis *a)
+{
+    for (unsigned i = 0; i < a->effects.n; i++)
+        if (effect_names_statement(a->effects.list[i].kind))
+            return true;
+    for (unsigned i = 0; i < a->names.relations.n; i++)
+        if (slice_is(a->names.relations.items[i].name, "pg_prepared_statements"))
+            return true;
+    return false;
+}
+
 /* The slices go to where *AT points. */
 static void
 fill(struct facts *f, const struct analysis *a, uint8_t **at)
@@ -203,6 +215,7 @@ fill(struct facts *f, const struct analysis *a, uint8_t **at)
     f->set_session = a->mode.set_session;
     f->has_literals = a->effects.has_literals;
     f->n_statements = a->n_statements;
+    f->names_statements = names_statements(a);
     f->show_name = pack(at, slice_str(a->show_name));
     memcpy(f->fields, a->names.fields, sizeof(f->fields));
 }

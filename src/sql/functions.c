@@ -142,6 +142,12 @@ on_message(void *arg, const ProtobufCMessage *m)
         on_call(e, (const PgQuery__FuncCall *)(const void *)m);
         return;
     }
+    if (m->descriptor == &pg_query__execute_stmt__descriptor) {
+        effects_add(
+            e, (struct effect){ .kind = EFFECT_EXECUTE,
+                                .name = slice_str(((const PgQuery__ExecuteStmt *)(const void *)m)->name) });
+        return;
+    }
     for (size_t i = 0; i < sizeof(relation_makers) / sizeof(relation_makers[0]); i++)
         if (m->descriptor == relation_makers[i].type)
             on_relation(e, m, relation_makers[i].relation, relation_makers[i].on_commit);

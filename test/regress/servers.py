@@ -29,6 +29,10 @@ WAYS = {
 }
 
 
+# Roles that the tests make may log in, with any password.
+EVERYBODY = "SELECT rolname, '-' FROM pg_catalog.pg_authid WHERE rolname = $1 AND rolcanlogin"
+
+
 class Server:
     def __init__(self, folder):
         self.data, self.port, self.log = os.path.join(folder, "data"), place.free_port(), os.path.join(folder, "postgresql.log")
@@ -60,8 +64,9 @@ def start(way, out):
     try:
         port = server.port
         if way is not None:
-            weir = Pgweir(folder, databases={"*": {"host": "127.0.0.1", "port": server.port}}, auth_type="any",
-                          query_wait_timeout=0, pin_notice=0, **way).start()
+            weir = Pgweir(folder, databases={"*": {"host": "127.0.0.1", "port": server.port}}, auth_type="trust",
+                          userlist={"postgres": "-"}, auth_user="postgres", auth_query=EVERYBODY, query_wait_timeout=0, pin_notice=0,
+                          **way).start()
             port = weir.port
         yield port, folder
     finally:

@@ -16,6 +16,24 @@ Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 BINARIES = "/usr/lib/postgresql/15/bin"
 
 
+# The isolation tester asks which sessions wait for each other, by the process id that it was told at login. Through a pooler that
+# is no server's: it asks by application name, of which each session has one of its own.
+BY_NAME = [
+    ("""conns[i].backend_pid_str = psprintf("%d", conns[i].backend_pid);""",
+     """conns[i].backend_pid_str = pg_strdup(PQparameterStatus(conns[i].conn, "application_name"));"""),
+    ("""\tappendPQExpBufferStr(&wait_query, conns[1].backend_pid_str);
+\tfor (i = 2; i < nconns; i++)
+\t\tappendPQExpBuffer(&wait_query, ",%s", conns[i].backend_pid_str);
+\tappendPQExpBufferStr(&wait_query, "}')");
+""", ""),
+    ("""SELECT pg_catalog.pg_isolation_test_session_is_blocked($1, '{""",
+     """SELECT coalesce(pg_catalog.bool_or(pg_catalog.pg_isolation_test_session_is_blocked(a.pid, (SELECT pg_catalog.array_agg(b.pid)"""
+     """ FROM pg_catalog.pg_stat_activity b WHERE b.application_name LIKE 'isolation/%' AND b.state <> 'idle'"""
+     """ AND b.pid <> pg_catalog.pg_backend_pid()))), false) FROM pg_catalog.pg_stat_activity a"""
+     """ WHERE a.application_name = $1 AND a.state <> 'idle'"""),
+]
+
+
 class Programs:
     def __init__(self, top):
         self.top = top
@@ -60,8 +78,20 @@ def _top(cache):
     return os.path.dirname(max(found, key=lambda p: int(re.search(r"-15\.(\d+)/", p).group(1)))) if found else None
 
 
+def _ask_by_name(programs):
+    path = os.path.join(programs.isolation, "isolationtester.c")
+    with open(path) as f:
+        text = f.read()
+    for old, new in BY_NAME:
+        assert old in text
+        text = text.replace(old, new)
+    with open(path, "w") as f:
+        f.write(text)
+
+
 def _build(programs):
     """Not the server: regress.so loads into Debian's, which has the same ABI. Servers run as another user, who reads all this."""
+    _ask_by_name(programs)
     _run("./configure", "-q", "--without-readline", "--without-zlib", cwd=programs.top)
     for folder, target in [("src/backend", "submake-generated-headers"), ("src/test/regress", "all"), ("src/test/isolation", "all"),
                            ("src/test/modules/libpq_pipeline", "all"), ("src/bin/psql", "psql")]:

@@ -37,4 +37,32 @@ def regress(programs, way, out, options):
     return _pg_regress(program, programs.regress, programs, way, out, schedule)
 
 
-SUITES = {"regress": regress}
+def isolation(programs, way, out, options):
+    """A permutation may have ten transactions open at once."""
+    program = os.path.join(programs.isolation, "pg_isolation_regress")
+    way = {**way, "default_pool_size": max(16, way["default_pool_size"])} if way else way
+    return _pg_regress(program, programs.isolation, programs, way, out, [f"--schedule={programs.isolation}/isolation_schedule"])
+
+
+def pipeline(programs, way, out, options):
+    """Each test of libpq_pipeline, and what went over the wire where PostgreSQL says what that should be."""
+    traces, results = os.path.join(os.path.dirname(programs.pipeline), "traces"), {}
+    with start(way, out) as (port, folder):
+        for name in _run(programs.pipeline, "tests", folder=folder)[1].split():
+            trace = os.path.join(folder, name + ".trace")
+            status, said = _run(programs.pipeline, "-t", trace, "-r", "700", name,
+                                f"host=127.0.0.1 port={port} user=postgres dbname=postgres", folder=folder)
+            place.write(os.path.join(folder, name + ".out"), said)
+            results[name] = "ok" if status == 0 else "FAILED"
+            if os.path.exists(os.path.join(traces, name + ".trace")):
+                same = _lines(trace) == _lines(os.path.join(traces, name + ".trace"))
+                results[name + " (trace)"] = "ok" if same else "FAILED"
+    return results
+
+
+def _lines(path):
+    with open(path, errors="replace") as f:
+        return f.read()
+
+
+SUITES = {"regress": regress, "isolation": isolation, "pipeline": pipeline}

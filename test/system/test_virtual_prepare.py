@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: ISC
+"""PREPARE, EXECUTE and DEALLOCATE as in a session, whatever server the session gets."""
+import pytest
+
+from harness import wire
+
+
+@pytest.fixture
+def pair(make_weir):
+    """Two clients that share one server."""
+    weir = make_weir(default_pool_size=1)
+    return weir.wire(), weir.wire()
+
+
+def fails(client, sql, sqlstate, protocol="query"):
+    with pytest.raises(wire.ServerError) as e:
+        getattr(client, protocol)(sql)
+    assert e.value.sqlstate == sqlstate
+    return e.value
+
+
+@pytest.mark.parametrize("protocol", ["query", "extended"])
+def test_each_session_has_its_own_statements(pair, protocol):
+    a, b = pair
+    getattr(a, protocol)("PREPARE s (int) AS SELECT 'a', $1 + 1")
+    getattr(b, protocol)("PREPARE s (text) AS SELECT 'b', upper($1)")
+    getattr(a, protocol)("PREPARE t AS SELECT 't'")
+    for _ in range(3):
+        assert getattr(a, protocol)("EXECUTE s(1)") == [["a", "2"]]
+        assert getattr(b, protocol)("EXECUTE s('x')") == [["b", "X"]]
+    fails(b, "EXECUTE t", "26000", protocol)
+    getattr(a, protocol)("DEALLOCATE s")
+    assert getattr(b, protocol)("EXECUTE s('x')") == [["b", "X"]]
+    fails(a, "EXECUTE s(1)", "26000", protocol)
+    assert getattr(a, protocol)("EXECUTE t") == [["t"]]
+    assert a.notices == b.notices == []
+
+
+def test_every_way_to_name_a_statement(pair, unique):
+    a, b = pair
+    a.query("PREPARE s AS SELECT 42 AS v")
+    b.query("PREPARE s AS SELECT 43 AS v")
+    assert "Result" in a.query("EXPLAIN EXECUTE s")[0][0]
+    b.query("SELECT 1")
+    a.query(f"BEGIN; CREATE TEMP TABLE {unique} ON COMMIT DROP AS EXECUTE s")
+    assert a.value(f"SELECT v FROM {unique}") == "42"
+    a.query("COMMIT")
+    b.query("EXECUTE s")
+    assert a.query("SELECT name, statement FROM pg_prepared_statements WHERE from_sql") == [["s", "PREPARE s AS SELECT 42 AS v"]]
+    assert a.query("DO $$ DECLARE x int; BEGIN EXECUTE 'EXECUTE s' INTO x; ASSERT x = 42; END $$") == []
+
+
+def test_errors_are_those_of_a_session(pair):
+    a, b = pair
+    a.query("PREPARE s AS SELECT 1")
+    b.query("SELECT 1")
+    assert fails(a, "PREPARE s AS SELECT 2", "42P05").message == 'prepared statement "s" already exists'
+    assert fails(b, "EXECUTE s", "26000").message == 'prepared statement "s" does not exist'
+    assert fails(b, "DEALLOCATE s", "26000").message == 'prepared statement "s" does not exist'
+    b.query("BEGIN")
+    b.query("PREPARE s AS SELECT 3")
+    fails(b, "PREPARE s AS SELECT 3", "42P05")
+    b.query("ROLLBACK")
+    assert b.value("EXECUTE s") == "3", "a rollback does not take it back"
+    assert a.value("EXECUTE s") == "1"
+
+
+@pytest.mark.parametrize("clear", ["DEALLOCATE ALL", "DISCARD ALL", "DEALLOCATE PREPARE ALL"])
+def test_all_of_a_session_go_and_no_others(pair, clear):
+    a, b = pair
+    a.query("PREPARE s AS SELECT 1")
+    b.query("PREPARE s AS SELECT 2")
+    a.query(clear)
+    fails(a, "EXECUTE s", "26000")
+    assert b.value("EXECUTE s") == "2"
+
+
+def test_a_statement_follows_the_settings_of_its_session(pair, cluster, unique):
+    a, b = pair
+    for schema in "xy":
+        cluster.sql(f"CREATE SCHEMA {unique}{schema}; CREATE TABLE {unique}{schema}.t AS SELECT '{schema}' AS v; "
+                    f"GRANT USAGE ON SCHEMA {unique}{schema} TO app; GRANT SELECT ON {unique}{schema}.t TO app")
+    a.query(f"SET search_path TO {unique}x")
+    a.query("PREPARE s AS SELECT v FROM t")
+    fails(b, "SELECT v FROM t", "42P01")
+    assert a.value("EXECUTE s") == "x"
+    a.query(f"SET search_path TO {unique}y")
+    b.query("SELECT 1")
+    assert a.value("EXECUTE s") == "y"
+    cluster.sql(f"DROP SCHEMA {unique}x, {unique}y CASCADE")
+
+
+def test_a_statement_that_cannot_be_made_again_fails_alone(pair, cluster, unique):
+    a, b = pair
+    cluster.sql(f"CREATE TABLE {unique} AS SELECT 1 AS v; GRANT ALL ON {unique} TO app")
+    a.query(f"PREPARE s AS SELECT v FROM {unique}")
+    a.query("PREPARE t AS SELECT 't'")
+    b.query("PREPARE s AS SELECT 1")
+    cluster.sql(f"DROP TABLE {unique}")
+    assert a.value("EXECUTE t") == "t"
+    with pytest.raises(wire.ServerError):
+        a.query("EXECUTE s")
+    cluster.sql(f"CREATE TABLE {unique} AS SELECT 2 AS v; GRANT ALL ON {unique} TO app")
+    b.query("EXECUTE s")
+    assert a.value("EXECUTE s") == "2"
+    cluster.sql(f"DROP TABLE {unique}")
+
+
+def test_the_protocol_sees_statements_of_sql(pair):
+    a, b = pair
+    a.query("PREPARE s (int) AS SELECT $1 + 1")
+    b.query("PREPARE s AS SELECT 'b'")
+    a.send(wire.bind(name="s", values=["41"]), wire.describe("S", "s"), wire.execute(), wire.sync())
+    assert a.finish() == [["42"]]
+    a.send(wire.parse("s", "SELECT 1"), wire.sync())
+    with pytest.raises(wire.ServerError, match="42P05"):
+        a.finish()
+    b.query("EXECUTE s")
+    a.send(wire.close("S", "s"), wire.sync())
+    a.finish()
+    fails(a, "EXECUTE s(1)", "26000")
+    assert b.value("EXECUTE s") == "b"
+
+
+@pytest.mark.parametrize("pool_mode", ["transaction", "session"])
+@pytest.mark.parametrize("protocol", ["query", "extended"])
+def test_sql_sees_statements_of_the_protocol(make_weir, pool_mode, protocol):
+    weir = make_weir(default_pool_size=3, workers=1, pool_mode=pool_mode)
+    a, b = weir.wire(), weir.wire()
+    a.send(wire.parse("s", "SELECT 42"), wire.sync())
+    a.finish()
+    b.query("PREPARE s AS SELECT 'b'")
+    assert getattr(a, protocol)("EXECUTE s") == [["42"]]
+    fails(a, "PREPARE s AS SELECT 1", "42P05", protocol)
+    a.query("BEGIN")
+    assert getattr(a, protocol)("EXECUTE s") == [["42"]]
+    a.query("COMMIT")
+    getattr(a, protocol)("DEALLOCATE s")
+    fails(a, "EXECUTE s", "26000", protocol)
+    a.send(wire.bind(name="s"), wire.sync())
+    with pytest.raises(wire.ServerError, match="26000"):
+        a.finish()
+    assert b.value("EXECUTE s") == "b"
+
+
+def test_what_is_too_much_to_carry_pins_until_it_is_gone(make_weir):
+    weir = make_weir(default_pool_size=1)
+    a, b = weir.wire(), weir.wire()
+    makes = ["PREPARE \"Upper\" AS SELECT 1", "PREPARE l AS SELECT pg_advisory_xact_lock(1), pg_try_advisory_lock(7201)",
+             "PREPARE long AS SELECT '" + "x" * 40000 + "'"]
+    for sql, name in zip(makes, ['"Upper"', "l", "long"]):
+        a.query(sql)
+        b.send(wire.query("SELECT 'b'"))
+        a.query(f"EXECUTE {name}")
+        assert weir.pool()["cl_waiting"] == "1"
+        a.query(f"SELECT pg_advisory_unlock_all(); DEALLOCATE {name}")
+        assert b.finish() == [["b"]]
+
+
+def test_a_new_server_learns_them(make_weir, cluster):
+    a = make_weir(default_pool_size=1).wire()
+    a.query("PREPARE s AS SELECT 1; PREPARE t AS SELECT 2")
+    cluster.terminate(cluster.pids()[0])
+    assert a.value("EXECUTE t") == "2"
