@@ -17,4 +17,7 @@ struct peer_counts {
 };
 void peers_count(const struct hall *h, unsigned peer, struct peer_counts *out);
 
+/* Cancel requests that are carried out are given up; halls that wait for them hear so by mail. */
+void hall_end_cancels(struct hall *h);
+
 #endif

@@ -86,7 +86,6 @@ struct session {
     struct session_limits limits;
     bool is_unix, tls, entered, swallow_left, lost, lost_told, lost_bound, replication, direct_tls;
     bool explained;               /* a SET was noted since the last ReadyForQuery */
-    bool asking;                  /* the question of holds is under way: messages wait */
     bool unconfirmed;             /* a setting that the server reports was set; see settings_confirm() */
     bool only_reads;              /* nothing in flight can change anything */
     bool ending;                  /* COMMIT may be in flight */

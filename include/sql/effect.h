@@ -19,16 +19,15 @@ enum effect_kind {
     EFFECT_DEALLOCATE,     /* DEALLOCATE name */
     EFFECT_DEALLOCATE_ALL, /* DEALLOCATE ALL, DISCARD PLANS does NOT count */
     EFFECT_DISCARD_ALL,    /* DISCARD ALL */
-    EFFECT_DISCARD_TEMP,   /* DISCARD TEMP */
     EFFECT_SAVEPOINT,      /* SAVEPOINT name */
     EFFECT_ROLLBACK_TO,    /* ROLLBACK TO name */
     EFFECT_RELEASE,        /* RELEASE name */
     EFFECT_PIN,            /* leaves state that cannot be replayed: see pin */
     EFFECT_LISTEN,         /* LISTEN name, as it is: not folded again */
     EFFECT_UNLISTEN,       /* UNLISTEN name; no name: of all */
-    EFFECT_UNPIN,          /* ends the state of one pin reason for sure (a rollback brings it back):
-                              CLOSE ALL, DISCARD SEQUENCES, SELECT pg_advisory_unlock_all(), RESET ROLE,
-                              RESET SESSION AUTHORIZATION */
+    EFFECT_UNPIN,          /* ends the state of one pin reason for sure (a rollback may bring it back):
+                              CLOSE ALL, DISCARD TEMP and SEQUENCES, SELECT pg_advisory_unlock_all(),
+                              RESET ROLE, RESET SESSION AUTHORIZATION */
     EFFECT_MAY_UNPIN, /* may end the last state of one pin reason: DROP, CLOSE name, pg_advisory_unlock() */
     EFFECT_MAY_LEAVE, /* may leave anything: what is not analysed (any statement of it), a DO with a word like
                          TEMP in it */

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "session/handover.h"
+#include "session/peers.h"
 
 #define POLL_US   (10 * CLOCK_MS)
 #define CANCEL_US (CLOCK_S / 4) /* for cancel requests of clients that were cut off */
@@ -67,6 +68,7 @@ close_servers(struct worker *w, struct visit *v)
 {
     (void)v;
     pools_close_servers(&hall_of(w)->pools, slice_of(NULL, 0), true);
+    hall_end_cancels(hall_of(w));
 }
 
 static void

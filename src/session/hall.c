@@ -284,6 +284,13 @@ hall_close_sessions(struct hall *h)
 }
 
 void
+hall_end_cancels(struct hall *h)
+{
+    server_end_cancels(&h->pools.cancels);
+    peers_done(h);
+}
+
+void
 hall_kill(struct hall *h, struct slice database)
 {
     struct fault why;

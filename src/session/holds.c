@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* Some statements may have ended what pins a session (DROP TABLE, CLOSE), or may have left anything behind
  * (what could not be analysed), or have set what only the server knows (set_config of a computed value). When
- * the transaction is over and nothing else is outstanding, the server itself is asked; the client's next
- * message waits for the answer. */
+ * the transaction is over and nothing else is outstanding, the server itself is asked, ahead of whatever the
+ * client sends next. */
 #include "base/mem.h"
 #include "session_private.h"
 
@@ -32,6 +32,10 @@ static const struct {
                    " OPERATOR(pg_catalog.>) " /* those that are known of */ },
     { PIN_LISTEN, "EXISTS(SELECT FROM pg_catalog.pg_listening_channels())" },
     { PIN_ROLE, "pg_catalog.current_setting('role') OPERATOR(pg_catalog.<>) 'none'" },
+    { PIN_AUTHORIZATION,
+      "EXISTS(SELECT FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) a JOIN "
+      "pg_catalog.pg_roles r"
+      " ON r.rolname OPERATOR(pg_catalog.=) session_user WHERE a.usesysid OPERATOR(pg_catalog.<>) r.oid)" },
 };
 #define N_QUESTIONS (sizeof(questions) / sizeof(questions[0]))
 
@@ -149,7 +153,6 @@ holds_ask(struct session *s)
     wire_put_query(t, text_slice(&sql));
     text_done(&sql);
     link_put_query(s, t, PENDING_HOLDS);
-    s->asking = true;
 }
 
 /* ---- the answer ---- */

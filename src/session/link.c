@@ -34,7 +34,6 @@ unlink_server(struct session *s)
     bound_clear(s);
     holds_forget(s);
     opening_unlink(s);
-    s->asking = false;
     s->copy = COPY_NONE;
     s->server_left = 0;
     s->extended = EXTENDED_CLEAN;
@@ -179,6 +178,10 @@ link_try_give_back(struct session *s)
         stream_resume(&s->client, STREAM_PAUSE_OWNER);
     if (server->status != 'I')
         return;
+    if (s->holds != NULL)
+        holds_ask(s);
+    if (!pending_is_empty(s))
+        return;
     if (session_is_pinned(s) || s->pool->conf.mode == CONF_POOL_SESSION) {
         link_part(s);
         return;
@@ -213,7 +216,7 @@ link_drop(struct session *s)
     if (server == NULL)
         return;
     quiet = s->state != SESSION_TUNNEL && s->state != SESSION_WELCOME && link_is_quiet(s);
-    reset = session_is_pinned(s) || s->pool->conf.mode == CONF_POOL_SESSION ||
+    reset = session_is_pinned(s) || s->holds != NULL || s->pool->conf.mode == CONF_POOL_SESSION ||
             s->hall->setup.conf->general.server_reset_query_always;
     if (!pending_is_empty(s))
         server_cancel(server, s->hall->setup.conf->general.cancel_wait_timeout, NULL, NULL);
@@ -250,18 +253,16 @@ static void
 on_quiet(struct server *server)
 {
     struct session *s = server->session;
-    bool same, answered = s->asking && s->holds == NULL;
+    bool same;
 
     if (s->routing != NULL && s->routing->again) {
         if (link_is_quiet(s))
             retry_elsewhere(s);
         return;
     }
-    if (answered)
-        s->asking = false;
     link_try_give_back(s);
     same = s->server == server && s->state == SESSION_LINKED;
-    if (same || answered)
+    if (same)
         stream_resume(&s->client, STREAM_PAUSE_FULL);
     if ((same || s->state == SESSION_READY) && s->client.in_len > 0 && s->client.paused == 0)
         stream_again(&s->client);

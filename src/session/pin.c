@@ -68,6 +68,15 @@ pin_note(struct session *s, const struct effect *e)
         pin_set(s, e->pin);
 }
 
+void
+pin_note_end(struct session *s, const struct effect *e)
+{
+    if (is_transactional(e->pin))
+        settings_note(s, e);
+    else
+        s->pins &= (uint16_t) ~(1u << e->pin);
+}
+
 bool
 pin_may_run(struct session *s, const struct facts *f, struct fault *why)
 {

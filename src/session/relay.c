@@ -91,8 +91,8 @@ note(struct session *s, const struct effect *e)
             holds_may_have_ended(s, PIN_LISTEN);
         settings_note(s, e);
         break;
-    case EFFECT_DISCARD_TEMP:
-        s->pins &= (uint16_t) ~(1u << PIN_TEMP_TABLE);
+    case EFFECT_UNPIN:
+        pin_note_end(s, e);
         break;
     default:
         settings_note(s, e);
@@ -348,8 +348,6 @@ on_ready(struct session *s, const struct reply *r)
     s->explained = s->rows_flowed = s->timed_out = s->retried = false;
     s->status = s->server->status;
     count_request(s, s->status);
-    if (s->holds != NULL && s->status == 'I' && pending_is_empty(s) && s->extended == EXTENDED_CLEAN)
-        holds_ask(s);
     return RELAY_PASS;
 }
 

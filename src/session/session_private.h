@@ -175,7 +175,8 @@ struct slice settings_listens_to(const struct session *s);
 void settings_done(struct session *s);
 
 /* ---- pin.c ---- */
-void pin_note(struct session *s, const struct effect *e); /* a statement completed */
+void pin_note(struct session *s, const struct effect *e);     /* a statement completed */
+void pin_note_end(struct session *s, const struct effect *e); /* the same; the state is gone */
 void pin_set(struct session *s, enum pin_reason reason);
 /* False: the statement must not run (on_session_state = error); WHY says so. */
 bool pin_may_run(struct session *s, const struct facts *f, struct fault *why);

@@ -253,6 +253,8 @@ take_bytes(struct session *s, struct slice bytes)
         switch (take_message(s, slice_tail(bytes, used), &n)) {
         case TAKE_DONE:
             used += n;
+            if (s->server != NULL && pending_is_empty(s))
+                link_try_give_back(s); /* it waited for a server, and was answered without */
             break;
         case TAKE_CLOSED:
             return bytes.len;

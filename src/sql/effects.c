@@ -100,7 +100,7 @@ on_discard(struct effects *e, PgQuery__DiscardMode what)
     if (what == PG_QUERY__DISCARD_MODE__DISCARD_ALL)
         add_named(e, EFFECT_DISCARD_ALL, NULL);
     else if (what == PG_QUERY__DISCARD_MODE__DISCARD_TEMP)
-        add_named(e, EFFECT_DISCARD_TEMP, NULL);
+        effects_unpin(e, PIN_TEMP_TABLE);
     else if (what == PG_QUERY__DISCARD_MODE__DISCARD_SEQUENCES)
         effects_unpin(e, PIN_SEQUENCE);
 }

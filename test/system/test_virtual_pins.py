@@ -134,3 +134,80 @@ def test_a_value_that_only_the_server_knows_is_carried(make_weir):
     assert a.value("SELECT current_setting('app.other')") == "xy"
     assert a.value("SELECT current_setting('app.none', true)") in (None, "")
     assert a.notices == []
+
+LOCK = "DO $$ BEGIN PERFORM pg_advisory_lock(7201); END $$"
+
+
+def waits(weir, b):
+    b.send(wire.query("SELECT 'b'"))
+    wait_until(lambda: weir.pool()["cl_waiting"] == "1")
+
+
+def test_what_is_in_doubt_is_asked_also_before_an_answer_of_our_own(make_weir):
+    weir = make_weir(default_pool_size=1)
+    a, b = weir.wire(), weir.wire()
+    a.extended("SELECT 1", name="named")
+    a.send(wire.query(LOCK), wire.query("DEALLOCATE named"))
+    a.finish()
+    a.finish()
+    waits(weir, b)
+    a.query("SELECT pg_advisory_unlock(7201)")
+    assert b.finish() == [["b"]]
+
+
+def test_what_is_in_doubt_goes_with_a_client_that_leaves_in_its_transaction(make_weir):
+    weir = make_weir(default_pool_size=1)
+    a = weir.wire()
+    a.query("BEGIN")
+    a.query(LOCK)
+    a.close()
+    assert weir.wire().value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7201") == "0"
+
+
+def test_discarded_temporary_tables_come_back_with_a_rollback(make_weir):
+    weir = make_weir(default_pool_size=1)
+    a, b = weir.wire(), weir.wire()
+    a.query("CREATE TEMP TABLE t1 AS SELECT 5 AS i")
+    a.query("BEGIN; DISCARD TEMP; ROLLBACK")
+    waits(weir, b)
+    assert a.value("SELECT i FROM t1") == "5"
+    a.query("DISCARD TEMP")
+    assert b.finish() == [["b"]]
+
+
+def test_a_lock_taken_after_all_were_given_up_pins(make_weir):
+    weir = make_weir(default_pool_size=1)
+    a, b = weir.wire(), weir.wire()
+    for sql in ["BEGIN", "SELECT pg_advisory_unlock_all()", "SELECT pg_advisory_lock(7202)", "COMMIT"]:
+        a.query(sql)
+    waits(weir, b)
+    a.query("BEGIN; SELECT pg_advisory_unlock_all(); ROLLBACK")
+    assert b.finish() == [["b"]]
+
+
+def test_an_authorization_that_only_the_server_knows_of_pins(make_weir, cluster):
+    weir = make_weir(default_pool_size=1, databases={"app": {"dbname": "app", "user": "postgres"}})
+    a, b = weir.wire(), weir.wire()
+    a.query("DO $$ BEGIN PERFORM set_config('session_authorization', 'app2', false); END $$")
+    b.send(wire.query("SELECT session_user"))
+    wait_until(lambda: any(p["cl_waiting"] == "1" for p in weir.console("SHOW POOLS")))
+    assert a.value("SELECT session_user") == "app2"
+    a.query("DO $$ BEGIN PERFORM set_config('session_authorization', 'postgres', false); END $$")
+    assert b.finish() == [["postgres"]]
+
+
+@pytest.mark.parametrize("local, error", [("DEALLOCATE named", None), ("SELECT pg_advisory_lock(1)", "0A000")])
+def test_who_waited_for_a_server_and_did_not_need_it_does_not_keep_it(make_weir, local, error):
+    weir = make_weir(default_pool_size=1, on_session_state="error")
+    a, b, c = weir.wire(), weir.wire(), weir.wire()
+    b.extended("SELECT 1", name="named")
+    a.query("BEGIN; SELECT 1")
+    b.send(wire.query(local))
+    wait_until(lambda: weir.pool()["cl_waiting"] == "1")
+    a.query("COMMIT")
+    if error:
+        with pytest.raises(wire.ServerError, match=error):
+            b.finish()
+    else:
+        b.finish()
+    assert c.value("SELECT 'c'") == "c"

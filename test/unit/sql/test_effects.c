@@ -22,7 +22,6 @@ static const char *const kind_names[] = {
     [EFFECT_DEALLOCATE] = "deallocate",
     [EFFECT_DEALLOCATE_ALL] = "deallocate all",
     [EFFECT_DISCARD_ALL] = "discard all",
-    [EFFECT_DISCARD_TEMP] = "discard temp",
     [EFFECT_SAVEPOINT] = "savepoint",
     [EFFECT_ROLLBACK_TO] = "rollback to",
     [EFFECT_RELEASE] = "release",
