@@ -357,3 +357,26 @@ def test_a_server_is_not_lent_while_a_cancel_to_it_is_on_its_way(play):
     assert b.finish() == [["SELECT 'victim'"]]
     canceller.result()
     assert not getattr(server, "lent_early", False)
+
+
+def test_the_end_comes_while_cancels_of_other_workers_are_on_their_way(play):
+    """Which worker a client and its cancel request come to is a matter of turns: both orders are among these."""
+    clients = 6
+
+    def script(p):
+        if p.number < clients:
+            p.accept()
+            p.expect("'hang'")
+        p.take(1 << 20, 30)
+    weir, server = play(script, workers=2, default_pool_size=clients, cancel_wait_timeout=20)
+    hung = [weir.raw(host=weir.folder).login() for _ in range(clients)]
+    for w in hung:
+        w.send(wire.query("SELECT 'hang'"))
+    wait_until(lambda: server.statements().count("SELECT 'hang'") == clients)
+    asking = []
+    for i, w in enumerate(hung):
+        asking += [weir.raw(host=weir.folder) for _ in range(1 + i % 2)]
+        asking[-1].send(wire.cancel(w.pid, w.secret))
+    wait_until(lambda: len(server.peers) == 2 * clients)
+    weir.wanted_status = (4,)  # clients were cut off
+    weir.stop()
