@@ -239,12 +239,29 @@ undo(struct session *s, const struct pending_entry *e)
         prepared_remove(s->server->prepared, e->statement->id);
 }
 
+/* E was not looked at: the server's unnamed statement is what it was, and who knows what that is; and what was
+ * to go, for another session's sake, is still there. */
+static void
+note_skipped(struct session *s, const struct pending_entry *e)
+{
+    if (s->server == NULL || (e->kind != PENDING_PARSE && e->kind != PENDING_CLOSE))
+        return;
+    if ((e->flags & PENDING_BY_SQL) != 0)
+        s->server->old = true;
+    else if (e->kind == PENDING_PARSE ? e->statement == NULL : e->closed == NULL)
+        s->server->unnamed = STATEMENT_STRANGE;
+}
+
 bool
 pending_skip_to_sync(struct session *s)
 {
     struct pending_entry *e;
+    bool is_cause = true;
 
     while ((e = pending_head(s)) != NULL && e->kind != PENDING_SYNC) {
+        if (!is_cause)
+            note_skipped(s, e);
+        is_cause = false;
         undo(s, e);
         pending_pop(s);
     }

@@ -35,7 +35,7 @@ enum pending_flags {
     PENDING_HOLDS = 32,    /* OURS: what the server still holds */
     PENDING_OPENING = 64,  /* OURS: begins the transaction that the client believes to be in */
     PENDING_STALE = 128,   /* DUPLICATE: the error says that the plan is out of date */
-    PENDING_BY_SQL = 256,  /* OURS: PREPARE number n_done of the session's */
+    PENDING_BY_SQL = 256,  /* OURS: PREPARE number n_done of the session's; or what makes room for them */
 };
 struct pending_entry {
     uint8_t kind;

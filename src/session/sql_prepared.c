@@ -57,7 +57,7 @@ close_there(struct session *s, struct slice name)
     wire_put_string(t, name);
     wire_end(t, start, 'C');
     forward(s, t);
-    pending_push(s, PENDING_CLOSE, PENDING_OURS);
+    pending_push(s, PENDING_CLOSE, PENDING_OURS | PENDING_BY_SQL);
 }
 
 /* What the server has and the session has not, or has otherwise. */
@@ -117,7 +117,7 @@ lend_name(struct session *s, struct slice name)
         return;
     t = session_scratch(s);
     statement_put_parse_as(t, st, name);
-    pending_push(s, PENDING_PARSE, PENDING_OURS);
+    pending_push(s, PENDING_PARSE, PENDING_OURS | PENDING_BY_SQL);
     if (s->extended != EXTENDED_BATCH) { /* if it fails, what follows must not be skipped */
         wire_put_simple(t, 'S');
         pending_push(s, PENDING_SYNC, PENDING_OURS);
@@ -132,10 +132,13 @@ lend_name(struct session *s, struct slice name)
 void
 sql_prepared_check(struct session *s, const struct facts *f)
 {
-    if (f == NULL || !f->names_statements || s->server->status == 'E')
+    bool names = f != NULL && f->names_statements;
+
+    if (s->server->status == 'E')
         return;
-    close_others(s);
-    for (unsigned i = 0; i < f->n_effects; i++)
+    if (names || s->hall->setup.conf->general.max_prepared_statements == 0) /* names of the protocol, too */
+        close_others(s);
+    for (unsigned i = 0; names && i < f->n_effects; i++)
         if (effect_names_statement(f->effects[i].kind))
             lend_name(s, f->effects[i].name);
 }

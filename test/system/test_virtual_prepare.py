@@ -3,6 +3,7 @@
 import pytest
 
 from harness import wire
+from harness.wait import wait_until
 
 
 @pytest.fixture
@@ -151,6 +152,7 @@ def test_what_is_too_much_to_carry_pins_until_it_is_gone(make_weir):
     for sql, name in zip(makes, ['"Upper"', "l", "long"]):
         a.query(sql)
         b.send(wire.query("SELECT 'b'"))
+        wait_until(lambda: weir.pool()["cl_waiting"] == "1")
         a.query(f"EXECUTE {name}")
         assert weir.pool()["cl_waiting"] == "1"
         a.query(f"SELECT pg_advisory_unlock_all(); DEALLOCATE {name}")
@@ -162,3 +164,35 @@ def test_a_new_server_learns_them(make_weir, cluster):
     a.query("PREPARE s AS SELECT 1; PREPARE t AS SELECT 2")
     cluster.terminate(cluster.pids()[0])
     assert a.value("EXECUTE t") == "2"
+
+
+def test_with_names_as_they_are_nobody_meets_the_statements_of_another(make_weir):
+    weir = make_weir(default_pool_size=1, max_prepared_statements=0)
+    a, b = weir.wire(), weir.wire()
+    a.query("PREPARE s1 AS SELECT 1")
+    b.query("BEGIN")
+    b.send(wire.extended("SELECT 2", name="s1"), wire.close("S", "s1"), wire.sync())
+    assert b.finish() == [["2"]]
+    b.query("COMMIT")
+    assert a.query("EXECUTE s1") == [["1"]]
+
+
+def test_what_was_skipped_after_an_error_is_not_taken_for_done(make_weir):
+    weir = make_weir(default_pool_size=1)
+    a, b = weir.wire(), weir.wire()
+    b.extended("SELECT 'mine'")
+    a.extended("SELECT 'other'")
+    a.query("PREPARE p AS SELECT 'of a'")
+    a.extended("SELECT 'other'")
+    bad = wire.parse("bad", "SELECT FROM FROM")
+    b.send(bad, wire.bind(), wire.execute(), wire.sync())
+    with pytest.raises(wire.ServerError, match="42601"):
+        b.finish()
+    b.send(wire.bind(), wire.execute(), wire.sync())
+    assert b.finish() == [["mine"]]
+    b.send(bad, wire.extended("EXECUTE p"), wire.sync())
+    with pytest.raises(wire.ServerError, match="42601"):
+        b.finish()
+    with pytest.raises(wire.ServerError, match="26000"):
+        b.query("EXECUTE p")
+    assert a.query("EXECUTE p") == [["of a"]]
