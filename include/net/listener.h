@@ -13,7 +13,8 @@ struct listener;
 typedef void listener_on_client(void *owner, int fd, bool is_unix);
 
 /* A bound and listening socket, or -1 with WHY. PORT_SHARED sets SO_REUSEPORT, so that each worker has its own
- * queue; a TCP address that somebody else listens on is refused all the same. */
+ * queue; a TCP address that somebody else listens on is refused all the same. A Unix socket is its owner's
+ * alone until its file gets another mode. */
 int listener_socket(const struct net_address *a, int backlog, bool port_shared, struct fault *why);
 /* Fails when another process listens on A, unless all share it. Leaves nothing open. */
 bool listener_probe(const struct net_address *a, bool port_shared, struct fault *why);

@@ -37,6 +37,8 @@ bound_socket(const struct net_address *a, bool port_shared, struct fault *why)
         net_set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     if (a->any.sa_family == AF_INET6)
         net_set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+    if (a->any.sa_family == AF_UNIX)
+        (void)fchmod(fd, S_IRUSR | S_IWUSR); /* the mode of the file that bind() makes */
     if (bind(fd, &a->any, a->len) == -1) {
         fault_errno(why, "cannot listen on %s", text);
         close(fd);

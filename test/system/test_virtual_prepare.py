@@ -79,11 +79,11 @@ def test_all_of_a_session_go_and_no_others(pair, clear):
 def test_a_statement_follows_the_settings_of_its_session(pair, cluster, unique):
     a, b = pair
     for schema in "xy":
-        cluster.sql(f"CREATE SCHEMA {unique}{schema}; CREATE TABLE {unique}{schema}.t AS SELECT '{schema}' AS v; "
-                    f"GRANT USAGE ON SCHEMA {unique}{schema} TO app; GRANT SELECT ON {unique}{schema}.t TO app")
+        cluster.sql(f"CREATE SCHEMA {unique}{schema}; CREATE TABLE {unique}{schema}.{unique} AS SELECT '{schema}' AS v; "
+                    f"GRANT USAGE ON SCHEMA {unique}{schema} TO app; GRANT SELECT ON {unique}{schema}.{unique} TO app")
     a.query(f"SET search_path TO {unique}x")
-    a.query("PREPARE s AS SELECT v FROM t")
-    fails(b, "SELECT v FROM t", "42P01")
+    a.query(f"PREPARE s AS SELECT v FROM {unique}")
+    fails(b, f"SELECT v FROM {unique}", "42P01")
     assert a.value("EXECUTE s") == "x"
     a.query(f"SET search_path TO {unique}y")
     b.query("SELECT 1")
