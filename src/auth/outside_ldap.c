@@ -28,6 +28,7 @@ outside_ldap_done(struct outside_ldap *l)
 #ifdef HAVE_LDAP
 
 #include <ldap.h>
+#include <pthread.h>
 #include <sys/time.h>
 
 bool
@@ -233,12 +234,23 @@ is_safe(const char *user, bool in_filter)
     return user[0] != '\0' && strpbrk(user, in_filter ? "*()\\/" : "+,;<>=\\\"#\r\n") == NULL;
 }
 
+/* libldap makes its options ready at its first use, and threads that come meanwhile see them half done. */
+static void
+make_ready(void)
+{
+    int version;
+
+    (void)ldap_get_option(NULL, LDAP_OPT_PROTOCOL_VERSION, &version);
+}
+
 bool
 outside_ask_ldap(const struct outside_ldap *l, const struct outside_who *who, struct fault *why)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct asking a = { l, who, NULL, why };
     bool good;
 
+    (void)pthread_once(&once, make_ready);
     if (who->password[0] == '\0') /* a bind without one succeeds: as nobody */
         return fault_set(why, "28P01", "the password is empty");
     if (!is_safe(who->user, l->base_dn != NULL))
