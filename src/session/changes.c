@@ -30,7 +30,8 @@ changes_is_one(struct slice tag)
     static const char *const words[] = { "CREATE ", "ALTER ", "DROP ", "IMPORT " };
 
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-        if (slice_is(slice_head(tag, strlen(words[i])), words[i]))
+        if (tag.len > 0 && tag.data[0] == (uint8_t)words[i][0] &&
+            slice_is(slice_head(tag, strlen(words[i])), words[i]))
             return true;
     return false;
 }
