@@ -340,8 +340,8 @@ def wait_reads_spread(weir, trio, seconds=20):
 
 
 def state_of(weir, node):
-    """The row of SHOW NODES of a node."""
-    return next(r for r in weir.console("SHOW NODES") if r["node"] == node)
+    """The row of SHOW NODES of a node, once nodes are known: just after the start none is."""
+    return wait_until(lambda: next((r for r in weir.console("SHOW NODES") if r["node"] == node), None), 10, f"a row of {node}")
 
 
 def wait_state(weir, node, state, seconds=10):
