@@ -284,7 +284,9 @@ def test_cancel_on_the_console_ends_a_waiting_suspend(make_weir):
     wait_until(lambda: any(int(r["send_remain"]) > 0 for r in weir.console("SHOW SOCKETS") if r["type"] == "C"))
     c = weir.raw().login("admin", "pgbouncer")
     c.send(wire.query("SUSPEND"))
-    stays_true(lambda: {r["key"]: r["value"] for r in weir.console("SHOW STATE")}["suspended"] == "yes", 0.2)
+    is_suspended = lambda: {r["key"]: r["value"] for r in weir.console("SHOW STATE")}["suspended"] == "yes"  # noqa: E731
+    wait_until(is_suspended)
+    stays_true(is_suspended, 0.2)
     wire.send_cancel("127.0.0.1", weir.port, c.pid, c.secret)
     wait_until(lambda: {r["key"]: r["value"] for r in weir.console("SHOW STATE")}["active"] == "yes")
     assert len(slow.finish(30)) == 40000
