@@ -241,7 +241,7 @@ query_too_long(struct session *s)
 
     if (pending_is_empty(s) || !passed(s, s->request_us, s->limits.query_us))
         return false;
-    if (!s->timed_out) { /* PostgreSQL answers 57014; relay.c puts our text into it */
+    if (!s->timed_out) { /* PostgreSQL answers 57014; failure.c puts our text into it */
         s->timed_out = true;
         s->timed_out_us = session_now(s);
         server_cancel(s->server, s->hall->setup.conf->general.cancel_wait_timeout, NULL, NULL);
