@@ -44,6 +44,9 @@ typedef void startup_on_setting(void *owner, struct slice name, struct slice val
 bool startup_options(struct slice options, struct text *copy, startup_on_setting *on_setting, void *owner,
                      struct fault *why);
 
+/* A whole CancelRequest. */
+void startup_put_cancel(struct text *t, uint32_t pid, struct slice key);
+
 /* NegotiateProtocolVersion: newest minor version and the _pq_. options of PACKET that are not known. */
 void startup_put_negotiate(struct text *t, uint16_t minor, struct slice packet);
 

@@ -2,10 +2,12 @@
 /* Cancel requests: a connection of their own (manual, "Canceling Requests in
  * Progress"). PostgreSQL has sent its signal by the time it closes that connection, so a
  * server whose cancels counter is not zero must not be lent to anybody else. */
+#include <arpa/inet.h>
+
 #include "base/log.h"
 #include "base/mem.h"
 #include "server_private.h"
-#include "wire/writer.h"
+#include "wire/startup.h"
 
 struct cancel {
     struct stream stream;
@@ -49,12 +51,9 @@ on_open(struct stream *stream)
 {
     struct cancel *c = container_of(stream, struct cancel, stream);
     struct text t = { 0 };
-    size_t start = wire_begin(&t, 0);
+    uint32_t key = htonl(c->key);
 
-    wire_put_u32(&t, 80877102);
-    wire_put_u32(&t, c->pid);
-    wire_put_u32(&t, c->key);
-    wire_end(&t, start, 0);
+    startup_put_cancel(&t, c->pid, slice_of(&key, sizeof(key)));
     stream_put_copy(stream, text_slice(&t));
     text_done(&t);
 }

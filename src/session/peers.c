@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "session_private.h"
+#include "wire/startup.h"
 
 #define MOST_REQUESTS 1000
 #define TTL_BITS      3u
@@ -68,12 +69,8 @@ on_open(struct stream *stream)
 {
     struct peer_request *r = container_of(stream, struct peer_request, stream);
     struct text t = { 0 };
-    size_t start = wire_begin(&t, 0);
 
-    wire_put_u32(&t, 80877102);
-    wire_put_u32(&t, r->ask.pid);
-    wire_put_bytes(&t, slice_of(r->ask.key, r->ask.len));
-    wire_end(&t, start, 0);
+    startup_put_cancel(&t, r->ask.pid, slice_of(r->ask.key, r->ask.len));
     stream_put_copy(stream, text_slice(&t));
     text_done(&t);
     r->stage = STAGE_SENT;

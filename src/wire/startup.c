@@ -79,6 +79,17 @@ read_cancel(struct wire_cursor *c, struct startup *out, struct fault *why)
     return WIRE_MESSAGE;
 }
 
+void
+startup_put_cancel(struct text *t, uint32_t pid, struct slice key)
+{
+    size_t start = wire_begin(t, 0);
+
+    wire_put_u32(t, CODE_CANCEL);
+    wire_put_u32(t, pid);
+    wire_put_bytes(t, key);
+    wire_end(t, start, 0);
+}
+
 enum wire_answer
 startup_read(struct slice bytes, struct startup *out, size_t *len, struct fault *why)
 {

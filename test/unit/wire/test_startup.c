@@ -243,6 +243,31 @@ a_cancel_request_carries_a_pid_and_a_key_of_4_to_256_bytes(void **state)
 }
 
 static void
+a_cancel_request_reads_as_it_was_written(void **state)
+{
+    static const uint8_t key[STARTUP_MAX_KEY] = { 9, 0, 255, 'k' };
+    static const size_t lens[] = { 4, 32, STARTUP_MAX_KEY };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(lens); i++) {
+        struct text t = { 0 };
+        struct slice s;
+        struct reading r;
+
+        startup_put_cancel(&t, 0x01020304, slice_of(key, lens[i]));
+        s = exact(text_slice(&t));
+        r = read_bytes(s);
+        assert_int_equal(r.answer, WIRE_MESSAGE);
+        assert_int_equal(r.len, s.len);
+        assert_int_equal(r.startup.kind, STARTUP_CANCEL);
+        assert_int_equal(r.startup.pid, 0x01020304);
+        assert_true(slice_equal(r.startup.key, slice_of(key, lens[i])));
+        exact_free(s);
+        text_done(&t);
+    }
+}
+
+static void
 what_follows_a_packet_is_left_alone(void **state)
 {
     struct slice s = exact(SLICE("\0\0\0\10\4\322\26\57\26\3\1"));
@@ -378,6 +403,7 @@ main(void)
         cmocka_unit_test(other_protocols_are_refused_before_their_body_comes),
         cmocka_unit_test(requests_for_encryption_have_no_body),
         cmocka_unit_test(a_cancel_request_carries_a_pid_and_a_key_of_4_to_256_bytes),
+        cmocka_unit_test(a_cancel_request_reads_as_it_was_written),
         cmocka_unit_test(what_follows_a_packet_is_left_alone),
         cmocka_unit_test(negotiation_names_each_unknown_option_once_and_nothing_else),
         cmocka_unit_test(options_read_as_postgresql_reads_them),
