@@ -78,30 +78,17 @@ put_renamed(struct session *s, const struct taken *m, size_t offset, size_t old,
     wire_put_u32(t, m->frame.len - 1 - (uint32_t)old + st->name_len);
     wire_put_bytes(t, slice_tail(slice_head(m->bytes, offset), WIRE_HEADER));
     wire_put_string(t, slice_of(st->name, st->name_len));
-    stream_put_copy(&s->server->stream, text_slice(t));
-    text_clear(t);
+    link_put(s, t);
     stream_put(&s->server->stream, slice_tail(m->bytes, offset + old + 1));
-}
-
-static void
-put_built(struct session *s, struct text *t)
-{
-    stream_put_copy(&s->server->stream, text_slice(t));
-    text_clear(t);
 }
 
 static void
 close_statement(struct session *s, struct statement_id id)
 {
-    struct text *t = session_scratch(s);
-    size_t start = wire_begin(t, 'C');
     char name[STATEMENT_NAME];
+    struct slice there = slice_of(name, statement_name(id, name));
 
-    wire_put_u8(t, 'S');
-    wire_put_string(t, slice_of(name, statement_name(id, name)));
-    wire_end(t, start, 'C');
-    put_built(s, t);
-    pending_push(s, PENDING_CLOSE, PENDING_OURS)->closed = mem_dup(&id, sizeof(id));
+    link_put_close(s, there, 0)->closed = mem_dup(&id, sizeof(id));
 }
 
 /* Is there a plan of ST younger than SINCE? An older one goes. */
@@ -137,7 +124,7 @@ ensure_named(struct session *s, struct statement *st, int64_t since)
         return;
     t = session_scratch(s);
     statement_put_parse(t, st, true);
-    put_built(s, t);
+    link_put(s, t);
     pending_push(s, PENDING_PARSE, PENDING_OURS)->statement = statement_hold(st);
     note_prepared(s, st);
 }
@@ -170,7 +157,7 @@ ensure_unnamed(struct session *s)
         wire_put_message(t, 'C', SLICE("S\0"));
         pending_push(s, PENDING_CLOSE, PENDING_OURS);
     }
-    put_built(s, t);
+    link_put(s, t);
     s->server->unnamed = want;
 }
 
@@ -370,7 +357,7 @@ ask_shape(struct session *s, struct statement *st)
     wire_put_string(t, slice_of(st->name, st->name_len));
     wire_end(t, start, 'D');
     wire_put_simple(t, 'H');
-    put_built(s, t);
+    link_put(s, t);
     pending_push(s, PENDING_DESCRIBE, PENDING_OURS)->statement = statement_hold(st);
     st->asked_us = session_now(s);
 }
@@ -382,7 +369,7 @@ say_stale(struct session *s, struct statement *st)
     struct text *t = session_scratch(s);
 
     statement_put_parse(t, st, true);
-    put_built(s, t);
+    link_put(s, t);
     pending_push(s, PENDING_PARSE, PENDING_DUPLICATE | PENDING_STALE)->statement = statement_hold(st);
     prepared_names_renew(s, st);
 }

@@ -106,10 +106,29 @@ link_need(struct session *s)
 }
 
 void
-link_put_query(struct session *s, struct text *t, unsigned flags)
+link_put(struct session *s, struct text *t)
 {
     stream_put_copy(&s->server->stream, text_slice(t));
     text_clear(t);
+}
+
+struct pending_entry *
+link_put_close(struct session *s, struct slice name, unsigned flags)
+{
+    struct text *t = session_scratch(s);
+    size_t start = wire_begin(t, 'C');
+
+    wire_put_u8(t, 'S');
+    wire_put_string(t, name);
+    wire_end(t, start, 'C');
+    link_put(s, t);
+    return pending_push(s, PENDING_CLOSE, PENDING_OURS | flags);
+}
+
+void
+link_put_query(struct session *s, struct text *t, unsigned flags)
+{
+    link_put(s, t);
     s->server->unnamed = (struct statement_id){ 0 };
     pending_push(s, PENDING_QUERY, PENDING_OURS | flags);
 }

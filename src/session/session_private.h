@@ -290,6 +290,10 @@ bool link_need(struct session *s);
 void link_try_give_back(struct session *s);
 /* The client goes: what becomes of its server. */
 void link_drop(struct session *s);
+/* Messages of our own; T is empty afterwards. */
+void link_put(struct session *s, struct text *t);
+/* The server is to forget the statement NAME; fine when it has none. What is outstanding for it. */
+struct pending_entry *link_put_close(struct session *s, struct slice name, unsigned flags);
 /* The Query in T is our own. It ends the server's unnamed statement, as any does. */
 void link_put_query(struct session *s, struct text *t, unsigned flags);
 /* Between transactions: close when the session is to go. */

@@ -39,27 +39,6 @@ drop(struct params **set, struct slice name)
     *set = NULL;
 }
 
-static void
-forward(struct session *s, struct text *t)
-{
-    stream_put_copy(&s->server->stream, text_slice(t));
-    text_clear(t);
-}
-
-/* Fine for what the server has not. */
-static void
-close_there(struct session *s, struct slice name)
-{
-    struct text *t = session_scratch(s);
-    size_t start = wire_begin(t, 'C');
-
-    wire_put_u8(t, 'S');
-    wire_put_string(t, name);
-    wire_end(t, start, 'C');
-    forward(s, t);
-    pending_push(s, PENDING_CLOSE, PENDING_OURS | PENDING_BY_SQL);
-}
-
 /* What the server has and the session has not, or has otherwise. */
 static void
 close_others(struct session *s)
@@ -71,7 +50,7 @@ close_others(struct session *s)
 
         if (mine != NULL && slice_equal(mine->value, have->at[i].value))
             continue;
-        close_there(s, have->at[i].name);
+        link_put_close(s, have->at[i].name, PENDING_BY_SQL);
         drop(&s->server->by_sql, have->at[i].name);
     }
     params_drop(have);
@@ -122,7 +101,7 @@ lend_name(struct session *s, struct slice name)
         wire_put_simple(t, 'S');
         pending_push(s, PENDING_SYNC, PENDING_OURS);
     }
-    forward(s, t);
+    link_put(s, t);
     text_add_char(&mark, MARK);
     text_add_str(&mark, st->name);
     put(s, &s->server->by_sql, name, text_slice(&mark));
