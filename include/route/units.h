@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: ISC */
-/* LSNs and durations as text, as PostgreSQL writes them. Pure; any thread. */
+/* Durations as text, as PostgreSQL writes them. Pure; any thread. */
 #ifndef ROUTE_UNITS_H
 #define ROUTE_UNITS_H
 
 #include "base/slice.h"
 #include "base/text.h"
 
-/* "16/B374D848"; topo/lsn.h reads it. */
-void route_lsn_print(uint64_t lsn, struct text *out);
 /* A number, perhaps with a fraction, and a unit (us ms s min h d; none: seconds), up to a day. False: it is
  * none. */
 bool route_duration_parse(struct slice text, int64_t *out_us);

@@ -24,9 +24,6 @@ void wishes_init(struct route_wishes *w);
  * be said, 42704 when there is no such setting, 55P02 for those that can only be shown. The value "default" of
  * consistency and max_lag is the cluster's. */
 bool wishes_set(struct route_wishes *w, struct slice name, struct slice value, struct fault *why);
-/* RESET and SET TO DEFAULT of NAME: as in INITIAL (the database's line). RESET ALL is an assignment. */
-bool
-wishes_reset(struct route_wishes *w, const struct route_wishes *initial, struct slice name, struct fault *why);
 /* SHOW: what wishes_set() reads back. False: NAME is none of the four. */
 bool wishes_print(const struct route_wishes *w, struct slice name, struct text *out);
 /* A question's wishes; W must live as long as Q. */

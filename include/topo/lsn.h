@@ -6,13 +6,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/slice.h"
-
-#define LSN_TEXT 18 /* FFFFFFFF/FFFFFFFF and the NUL */
+#include "base/text.h"
 
 /* All of TEXT: one to eight hexadecimal digits, a slash, one to eight more. */
 bool lsn_parse(struct slice text, uint64_t *out);
-void lsn_print(uint64_t lsn, char out[LSN_TEXT]);
+void lsn_print(uint64_t lsn, struct text *out);
 
 /* An insert position that falls on the end of a page is reported past the header of the next one, where replay
  * stops before it (FACTS 8): such a position without the header. No record can end inside one. */

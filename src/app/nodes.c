@@ -4,7 +4,7 @@
 
 #include "base/log.h"
 #include "route/route.h"
-#include "route/units.h"
+#include "topo/lsn.h"
 #include "topo/watch.h"
 
 /* ---- publishing: one round of the halls at a time, always with the newest snapshot ---- */
@@ -134,7 +134,7 @@ put_lsn(struct admin_table *t, uint64_t lsn)
 {
     struct text text = { 0 };
 
-    route_lsn_print(lsn, &text);
+    lsn_print(lsn, &text);
     admin_put_str(t, lsn == 0 ? NULL : text_str(&text));
     text_done(&text);
 }

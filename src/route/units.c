@@ -1,20 +1,10 @@
 /* SPDX-License-Identifier: ISC */
-/* LSNs and durations as text. Pure. */
+/* Durations as text. Pure. */
 #include "route/units.h"
 
 #include <inttypes.h>
 
 #define MAX_US (INT64_C(86400) * 1000000) /* of max_lag in the configuration too */
-
-/* ---- LSNs ---- */
-
-void
-route_lsn_print(uint64_t lsn, struct text *out)
-{
-    text_printf(out, "%" PRIX32 "/%" PRIX32, (uint32_t)(lsn >> 32), (uint32_t)lsn);
-}
-
-/* ---- durations ---- */
 
 struct unit {
     const char *name;

@@ -70,13 +70,6 @@ print_route(const struct route_wishes *w, struct text *out)
         text_add_str(out, routes[w->wish]);
 }
 
-static void
-reset_route(struct route_wishes *w, const struct route_wishes *initial)
-{
-    w->wish = initial->wish;
-    memcpy(w->node, initial->node, sizeof(w->node));
-}
-
 static bool
 set_consistency(struct route_wishes *w, struct slice value)
 {
@@ -92,12 +85,6 @@ static void
 print_consistency(const struct route_wishes *w, struct text *out)
 {
     text_add_str(out, w->consistency < 0 ? "default" : consistencies[w->consistency]);
-}
-
-static void
-reset_consistency(struct route_wishes *w, const struct route_wishes *initial)
-{
-    w->consistency = initial->consistency;
 }
 
 static bool
@@ -120,12 +107,6 @@ print_max_lag(const struct route_wishes *w, struct text *out)
         route_duration_print(w->max_lag_us, out);
 }
 
-static void
-reset_max_lag(struct route_wishes *w, const struct route_wishes *initial)
-{
-    w->max_lag_us = initial->max_lag_us;
-}
-
 static bool
 set_min_lsn(struct route_wishes *w, struct slice value)
 {
@@ -135,13 +116,7 @@ set_min_lsn(struct route_wishes *w, struct slice value)
 static void
 print_min_lsn(const struct route_wishes *w, struct text *out)
 {
-    route_lsn_print(w->min_lsn, out);
-}
-
-static void
-reset_min_lsn(struct route_wishes *w, const struct route_wishes *initial)
-{
-    w->min_lsn = initial->min_lsn;
+    lsn_print(w->min_lsn, out);
 }
 
 static bool
@@ -156,35 +131,34 @@ check_cache(struct route_wishes *w, struct slice value)
 
 /* ---- by name ---- */
 
-#define ROUTES     "auto, primary, replica, prefer-replica, node:NAME"
-#define MAX_LAGS   "a time up to a day such as 500ms, 5s or 1min; 0 for no limit; default"
-#define MIN_LSNS   "an LSN such as 16/B374D848; 0/0 for none"
-#define CACHES     "on, off, refresh, or a time up to a day such as 60s"
-#define NODE_NAMES "the name of a node, up to 63 bytes"
+#define ROUTES        "auto, primary, replica, prefer-replica, node:NAME"
+#define CONSISTENCIES "eventual, session, global, default"
+#define MAX_LAGS      "a time up to a day such as 500ms, 5s or 1min; 0 for no limit; default"
+#define MIN_LSNS      "an LSN such as 16/B374D848; 0/0 for none"
+#define CACHES        "on, off, refresh, or a time up to a day such as 60s"
+#define NODE_NAMES    "the name of a node, up to 63 bytes"
 
 struct setting {
     const char *key;
-    bool (*set)(struct route_wishes *w, struct slice value); /* NULL: it can only be shown */
-    void (*reset)(struct route_wishes *w, const struct route_wishes *initial);
+    bool (*set)(struct route_wishes *w, struct slice value);       /* NULL: it can only be shown */
     void (*print)(const struct route_wishes *w, struct text *out); /* NULL: kept elsewhere */
     const char *values;
 };
 
 static const struct setting settings[] = {
-    { "route", set_route, reset_route, print_route, ROUTES },
-    { "consistency", set_consistency, reset_consistency, print_consistency,
-      "eventual, session, global, default" },
-    { "max_lag", set_max_lag, reset_max_lag, print_max_lag, MAX_LAGS },
-    { "min_lsn", set_min_lsn, reset_min_lsn, print_min_lsn, MIN_LSNS },
-    { "cache", check_cache, NULL, NULL, CACHES },
-    { "lsn", NULL, NULL, NULL, NULL },
-    { "last_node", NULL, NULL, NULL, NULL },
-    { "last_route_reason", NULL, NULL, NULL, NULL },
-    { "last_cache", NULL, NULL, NULL, NULL },
+    { "route", set_route, print_route, ROUTES },
+    { "consistency", set_consistency, print_consistency, CONSISTENCIES },
+    { "max_lag", set_max_lag, print_max_lag, MAX_LAGS },
+    { "min_lsn", set_min_lsn, print_min_lsn, MIN_LSNS },
+    { "cache", check_cache, NULL, CACHES },
+    { "lsn", NULL, NULL, NULL },
+    { "last_node", NULL, NULL, NULL },
+    { "last_route_reason", NULL, NULL, NULL },
+    { "last_cache", NULL, NULL, NULL },
 };
 
 /* Only in comments. */
-static const struct setting node_setting = { "node", set_node, NULL, NULL, NODE_NAMES };
+static const struct setting node_setting = { "node", set_node, NULL, NODE_NAMES };
 
 static const struct setting *
 find(struct slice key)
@@ -260,16 +234,6 @@ wishes_set_key(struct route_wishes *w, struct slice key, struct slice value, str
     if (s == NULL || s->set == NULL)
         return WISH_UNKNOWN;
     return set(w, s, value, why) ? WISH_SET : WISH_BAD;
-}
-
-bool
-wishes_reset(struct route_wishes *w, const struct route_wishes *initial, struct slice name, struct fault *why)
-{
-    const struct setting *s = find_named(name, why);
-
-    if (s != NULL && s->reset != NULL)
-        s->reset(w, initial);
-    return s != NULL;
 }
 
 bool

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* SHOW pgweir.x: answered here. No server knows of them, but for what a session set. */
 #include "choose_private.h"
-#include "route/units.h"
+#include "topo/lsn.h"
 #include "wire/rows.h"
 
 /* The value of pgweir.NAME for S; false: there is no such thing. */
@@ -20,7 +20,7 @@ value_of(struct session *s, struct slice name, struct text *out)
     else if (slice_is(name, "pgweir.lsn") && r != NULL && r->token.unresolved_us > 0)
         text_add_str(out, "unresolved");
     else if (slice_is(name, "pgweir.lsn"))
-        route_lsn_print(r == NULL ? 0 : r->token.lsn, out);
+        lsn_print(r == NULL ? 0 : r->token.lsn, out);
     else
         return wishes_print(choose_wishes(s), name, out);
     return true;

@@ -32,11 +32,13 @@ promote(struct watch_cluster *c, const struct watch_node *heir)
 {
     struct ask_query query = { .sql = probe_promote_sql, .timeout_us = check_timeout_us(c) };
     struct ask_target target;
-    char *password, received[LSN_TEXT];
+    struct text received = { 0 };
+    char *password;
 
-    lsn_print(heir->probe.received, received);
+    lsn_print(heir->probe.received, &received);
     watch_tell(c, heir->conf->name, false, "promoting it: %.40s is gone, it has WAL up to %s",
-               c->lost->conf->name, received);
+               c->lost->conf->name, text_str(&received));
+    text_done(&received);
     snprintf(c->heir, sizeof(c->heir), "%s", heir->conf->name);
     check_target(heir, &target, &password);
     c->promoter = ask_new(c->watch->control, &target);

@@ -2,7 +2,7 @@
 /* Positions in the WAL. */
 #include "topo/lsn.h"
 
-#include <stdio.h>
+#include <inttypes.h>
 
 #define SHORT_HEADER 24 /* of a page */
 #define LONG_HEADER  40 /* of the first page of a segment */
@@ -44,9 +44,9 @@ lsn_parse(struct slice text, uint64_t *out)
 }
 
 void
-lsn_print(uint64_t lsn, char out[LSN_TEXT])
+lsn_print(uint64_t lsn, struct text *out)
 {
-    snprintf(out, LSN_TEXT, "%X/%X", (unsigned)(lsn >> 32), (unsigned)(lsn & UINT32_MAX));
+    text_printf(out, "%" PRIX32 "/%" PRIX32, (uint32_t)(lsn >> 32), (uint32_t)lsn);
 }
 
 uint64_t

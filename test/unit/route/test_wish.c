@@ -142,7 +142,6 @@ unknown_and_fixed_names_are_told_apart(void **state)
     for (size_t i = 0; i < COUNT(unknown); i++) {
         assert_false(wishes_set(&w, slice_str(unknown[i]), SLICE("primary"), &why));
         assert_string_equal(why.sqlstate, "42704");
-        assert_false(wishes_reset(&w, &w, slice_str(unknown[i]), &why));
         assert_false(wishes_print(&w, slice_str(unknown[i]), NULL));
     }
     for (size_t i = 0; i < COUNT(fixed); i++) {
@@ -167,32 +166,6 @@ cache_is_checked_only(void **state)
     for (size_t i = 0; i < COUNT(bad); i++)
         assert_false(wishes_set(&w, SLICE("pgweir.cache"), slice_str(bad[i]), NULL));
     assert_memory_equal(&w, &before, sizeof(w));
-    assert_true(wishes_reset(&w, &before, SLICE("pgweir.cache"), NULL));
-}
-
-static void
-reset_takes_back_one_setting(void **state)
-{
-    static const struct row changes[] = { { "pgweir.route", "node:other", "node:home" },
-                                          { "pgweir.consistency", "global", "eventual" },
-                                          { "pgweir.max_lag", "1h", "1min" },
-                                          { "pgweir.min_lsn", "1/1", "2/2" } };
-    struct route_wishes initial, w;
-
-    (void)state;
-    wishes_init(&initial);
-    for (size_t i = 0; i < COUNT(changes); i++)
-        assert_true(wishes_set(&initial, slice_str(changes[i].name), slice_str(changes[i].shown), NULL));
-    w = initial;
-    for (size_t i = 0; i < COUNT(changes); i++)
-        assert_true(wishes_set(&w, slice_str(changes[i].name), slice_str(changes[i].value), NULL));
-    for (size_t i = 0; i < COUNT(changes); i++) {
-        assert_true(wishes_reset(&w, &initial, slice_str(changes[i].name), NULL));
-        assert_shown(&w, changes[i].name, changes[i].shown);
-        if (i + 1 < COUNT(changes))
-            assert_shown(&w, changes[i + 1].name, changes[i + 1].value);
-    }
-    assert_memory_equal(&w, &initial, sizeof(w));
 }
 
 static void
@@ -225,7 +198,6 @@ main(void)
         cmocka_unit_test(long_value_is_cut_between_characters),
         cmocka_unit_test(unknown_and_fixed_names_are_told_apart),
         cmocka_unit_test(cache_is_checked_only),
-        cmocka_unit_test(reset_takes_back_one_setting),
         cmocka_unit_test(question_carries_the_wishes),
     };
 
