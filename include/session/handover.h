@@ -7,25 +7,34 @@
 
 #include "session/hall.h"
 
-#define HANDOVER_FORMAT    1          /* of images: only the same can be read */
+#define HANDOVER_FORMAT    2          /* of images: only the same can be read */
 #define HANDOVER_IMAGE_MAX (32 << 20) /* bytes; a larger session stays */
 
 /* A session on its way: made here by the old process, and by whoever received it in the new one. */
 struct parcel {
     struct mail mail;
     uint64_t id;
-    unsigned hall; /* of the old process */
+    unsigned hall, new_hall; /* of the old process; of the new one, once it is there */
     int fd;
     struct text image;
+    bool taken;                                      /* the new process's answer, brought */
+    void (*bring)(struct worker *w, struct mail *m); /* to its control thread by this */
 };
-void parcel_free(struct parcel *p); /* closes the descriptor, if it is still there */
+void parcel_free(struct parcel *p); /* closes the descriptor, if it is still there; NULL is fine */
 
-/* The old process: send every session that can go, now and whenever one becomes idle, by mail to TO. */
-void hall_hand_over(struct hall *h, struct worker *to, void (*deliver)(struct worker *w, struct mail *m));
+/* Where sessions go: a parcel for each, and when it was let go another with what it has yet to be given, as
+ * IMAGE. */
+struct handover_post {
+    struct worker *to;
+    void (*session)(struct worker *w, struct mail *m);
+    void (*let_go)(struct worker *w, struct mail *m);
+};
+/* The old process: send every session that can go, now and whenever one becomes idle. */
+void hall_hand_over(struct hall *h, const struct handover_post *post);
 /* Look again at those that could not go a moment ago, and close servers that nobody needs. */
 void hall_hand_over_more(struct hall *h);
-/* The other process has session ID. */
-void hall_let_go(struct hall *h, uint64_t id);
+/* The other process has session ID, asleep, in NEW_HALL. */
+void hall_let_go(struct hall *h, uint64_t id, uint32_t new_hall);
 /* It cannot have it: the session stays here until its end. */
 void hall_keep(struct hall *h, uint64_t id);
 /* The other process is gone: whoever was not let go goes on here, and nobody is sent any more. */
@@ -38,9 +47,10 @@ void hall_hold_listeners(struct hall *h, bool hold);
 /* Close what is on its way, in either direction, without a word to the client. */
 void hall_forget_moving(struct hall *h);
 
-/* The new process: make P's session, asleep. P is used up unless this returns false, with WHY. */
-bool hall_take_in(struct hall *h, struct parcel *p, struct fault *why);
-void hall_wake(struct hall *h, uint64_t id);
+/* The new process: make P's session, asleep, and P goes back with the answer, now or later. */
+void hall_take_in(struct hall *h, struct parcel *p);
+/* The session is ours: it gets the messages REST, and goes on. */
+void hall_wake(struct hall *h, uint64_t id, struct slice rest);
 /* The old process is gone: those that it did not let go are its own. */
 void hall_drop_sleeping(struct hall *h);
 

@@ -184,87 +184,81 @@ begin(struct app *a)
 static void
 answer(struct worker *w, struct mail *m)
 {
-    struct message *e = container_of(m, struct message, mail);
+    struct parcel *p = container_of(m, struct parcel, mail);
     struct app *a = app_of_control(w);
     struct text t = { 0 };
 
     if (a->takeover.elder != NULL) {
-        takeover_put_id(&t, e->hall, e->id);
-        wire_put_u32(&t, e->their_hall);
-        passage_put(a->takeover.elder, e->taken ? LINK_TAKEN : LINK_REFUSED, text_slice(&t), -1);
+        takeover_put_id(&t, p->hall, p->id);
+        wire_put_u32(&t, p->new_hall);
+        passage_put(a->takeover.elder, p->taken ? LINK_TAKEN : LINK_REFUSED, text_slice(&t), -1);
         text_done(&t);
     }
-    mem_free(e);
+    parcel_free(p);
 }
 
 static void
 take_in(struct worker *w, struct mail *m)
 {
-    struct message *e = container_of(m, struct message, mail);
-    struct hall *h = hall_of(w);
-    struct fault why;
-
-    e->their_hall = w->index;
-    e->taken = hall_take_in(h, e->parcel, &why);
-    if (!e->taken) {
-        log_warning("client=c%llu cannot be taken over: %s", (unsigned long long)e->id, why.message);
-        parcel_free(e->parcel);
-    }
-    e->parcel = NULL;
-    e->mail.deliver = answer;
-    mail_post(h->control, &e->mail);
+    hall_take_in(hall_of(w), container_of(m, struct parcel, mail));
 }
 
 static void
 wake(struct worker *w, struct mail *m)
 {
-    struct message *e = container_of(m, struct message, mail);
+    struct parcel *p = container_of(m, struct parcel, mail);
 
-    hall_wake(hall_of(w), e->id);
-    mem_free(e);
+    hall_wake(hall_of(w), p->id, text_slice(&p->image));
+    parcel_free(p);
 }
 
-static bool
-read_id(struct wire_cursor *c, struct message *e)
+/* FD is taken over. *HALL is what BODY begins with; NULL: it is too short. */
+static struct parcel *
+read_parcel(struct slice body, int fd, unsigned *hall)
 {
-    e->hall = wire_get_u32(c);
-    e->id = (uint64_t)wire_get_u32(c) << 32;
-    e->id |= wire_get_u32(c);
-    return !c->bad;
+    struct wire_cursor c = wire_cursor(body);
+    struct parcel *p = mem_new(struct parcel);
+
+    p->fd = fd;
+    *hall = wire_get_u32(&c);
+    p->id = (uint64_t)wire_get_u32(&c) << 32;
+    p->id |= wire_get_u32(&c);
+    if (c.bad) {
+        parcel_free(p);
+        return NULL;
+    }
+    text_add(&p->image, wire_get_bytes(&c, wire_left(&c)));
+    return p;
 }
 
-/* FD is taken over. */
 static void
 on_session(struct app *a, struct slice body, int fd)
 {
-    struct wire_cursor c = wire_cursor(body);
-    struct message *e = mem_new(struct message);
+    unsigned hall;
+    struct parcel *p = read_parcel(body, fd, &hall);
 
-    if (fd == -1 || !read_id(&c, e)) {
-        if (fd != -1)
-            close(fd);
-        mem_free(e);
+    if (p == NULL || fd == -1) {
+        parcel_free(p);
         return;
     }
-    e->parcel = mem_new(struct parcel);
-    e->parcel->fd = fd;
-    text_add(&e->parcel->image, wire_get_bytes(&c, wire_left(&c)));
-    e->mail.deliver = take_in;
-    mail_post(a->workers[a->takeover.next_hall++ % a->n_halls], &e->mail);
+    p->hall = hall;
+    p->bring = answer;
+    p->mail.deliver = take_in;
+    mail_post(a->workers[a->takeover.next_hall++ % a->n_halls], &p->mail);
 }
 
 static void
 on_go(struct app *a, struct slice body)
 {
-    struct wire_cursor c = wire_cursor(body);
-    struct message *e = mem_new(struct message);
+    unsigned hall;
+    struct parcel *p = read_parcel(body, -1, &hall);
 
-    if (!read_id(&c, e) || e->hall >= a->n_halls) {
-        mem_free(e);
+    if (p == NULL || hall >= a->n_halls) {
+        parcel_free(p);
         return;
     }
-    e->mail.deliver = wake;
-    mail_post(a->workers[e->hall], &e->mail);
+    p->mail.deliver = wake;
+    mail_post(a->workers[hall], &p->mail);
 }
 
 static void

@@ -11,7 +11,7 @@
 #include "net/passage.h"
 #include "session/session.h"
 
-#define LINK_VERSION 1
+#define LINK_VERSION 2
 
 /* What they say; N: the new process, O: the old one. */
 enum link_word {
@@ -26,7 +26,7 @@ enum link_word {
     LINK_SESSION,   /* O: with the socket: u32 hall, u64 id, image */
     LINK_TAKEN,     /* N: u32 hall, u64 id, u32 hall of the new one: it has it, asleep */
     LINK_REFUSED,   /* N: u32 hall, u64 id */
-    LINK_GO,        /* O: u32 hall of the new one, u64 id: wake it */
+    LINK_GO,        /* O: u32 hall of the new one, u64 id, messages that it is to have first: wake it */
     LINK_CANCEL,    /* both: u8 hops, u32 pid, key */
     LINK_END,       /* N: it was asked to end: so must the old one */
     LINK_STAND_BACK /* N: was taken over itself: the old one must not go on should it vanish */
@@ -65,9 +65,8 @@ takeover_tour(struct app *a, void (*at_each)(struct worker *w, struct visit *v),
 struct message {
     struct mail mail;
     struct app *app;
-    struct parcel *parcel;
     struct cancel_ask cancel;
-    uint32_t hall, their_hall;
+    uint32_t hall, new_hall;
     uint64_t id;
     bool taken;
 };

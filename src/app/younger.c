@@ -35,11 +35,15 @@ hold(struct worker *w, struct visit *v)
 }
 
 static void on_parcel(struct worker *w, struct mail *m);
+static void on_let_go(struct worker *w, struct mail *m);
 
 static void
 hand_over(struct worker *w, struct visit *v)
 {
-    hall_hand_over(hall_of(w), &container_of(v, struct tour, visit)->app->control, on_parcel);
+    const struct handover_post post = { &container_of(v, struct tour, visit)->app->control, on_parcel,
+                                        on_let_go };
+
+    hall_hand_over(hall_of(w), &post);
 }
 
 static void
@@ -73,7 +77,7 @@ let_go(struct worker *w, struct mail *m)
     struct message *e = container_of(m, struct message, mail);
 
     if (e->taken)
-        hall_let_go(hall_of(w), e->id);
+        hall_let_go(hall_of(w), e->id, e->new_hall);
     else
         hall_keep(hall_of(w), e->id);
     mem_free(e);
@@ -82,16 +86,15 @@ let_go(struct worker *w, struct mail *m)
 /* ---- sessions ---- */
 
 static void
-on_parcel(struct worker *w, struct mail *m)
+send_parcel(struct worker *w, struct parcel *p, enum link_word word, unsigned hall)
 {
-    struct parcel *p = container_of(m, struct parcel, mail);
     struct app *a = app_of_control(w);
     struct text t = { 0 };
 
     if (a->takeover.younger != NULL) {
-        takeover_put_id(&t, p->hall, p->id);
+        takeover_put_id(&t, hall, p->id);
         text_add(&t, text_slice(&p->image));
-        passage_put(a->takeover.younger, LINK_SESSION, text_slice(&t), p->fd);
+        passage_put(a->takeover.younger, (uint8_t)word, text_slice(&t), p->fd);
         p->fd = -1;
         mem_wipe(t.data, t.len);
         text_done(&t);
@@ -100,27 +103,36 @@ on_parcel(struct worker *w, struct mail *m)
 }
 
 static void
+on_parcel(struct worker *w, struct mail *m)
+{
+    struct parcel *p = container_of(m, struct parcel, mail);
+
+    send_parcel(w, p, LINK_SESSION, p->hall);
+}
+
+static void
+on_let_go(struct worker *w, struct mail *m)
+{
+    struct parcel *p = container_of(m, struct parcel, mail);
+
+    send_parcel(w, p, LINK_GO, p->new_hall);
+}
+
+static void
 on_taken(struct app *a, const struct passage_frame *f)
 {
     struct wire_cursor c = wire_cursor(f->body);
     struct message *e = mem_new(struct message);
-    uint32_t their_hall = 0;
-    struct text t = { 0 };
 
     e->hall = wire_get_u32(&c);
     e->id = (uint64_t)wire_get_u32(&c) << 32;
     e->id |= wire_get_u32(&c);
     e->taken = f->type == LINK_TAKEN;
     if (e->taken)
-        their_hall = wire_get_u32(&c);
+        e->new_hall = wire_get_u32(&c);
     if (c.bad || e->hall >= a->n_halls) {
         mem_free(e);
         return;
-    }
-    if (e->taken) {
-        takeover_put_id(&t, their_hall, e->id);
-        passage_put(a->takeover.younger, LINK_GO, text_slice(&t), -1);
-        text_done(&t);
     }
     e->mail.deliver = let_go;
     mail_post(a->workers[e->hall], &e->mail);

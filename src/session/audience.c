@@ -4,7 +4,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "listen_private.h"
+#include "crossing_private.h"
 
 #define MOST_UNUSED 256 /* channels that the herald goes on listening to, in case somebody comes back */
 #define UNUSED_US   (60 * CLOCK_S)
@@ -36,6 +36,7 @@ audience_of(struct hall *h, const char *database, struct slice encoding)
     a->database = mem_strdup(database);
     a->encoding = slice_dup(encoding);
     a->herald = registry_worker(h->registry, place_of(a, registry_n_workers(h->registry)));
+    ring_init(&a->listeners);
     ring_init(&a->unused);
     ring_init(&a->hopeful);
     ring_init(&a->slow);
@@ -170,6 +171,8 @@ channel_ask(struct channel *c, const struct session *s, struct listening *waits,
     ask->waits = waits;
     if (waits != NULL)
         waits->ask = ask;
+    if (waits != NULL && waits->crossing != NULL)
+        memcpy(ask->mark, waits->crossing->mark, sizeof(ask->mark));
     ask->user = mem_strdup(s->user);
     ask->credential = s->credential == NULL ? NULL : credential_hold(s->credential);
     ask->patience_us = patience_us;
@@ -202,7 +205,7 @@ channel_join(struct channel *c, struct listening *l)
     ring_append(&c->members, &m->in_channel);
     ring_append(&l->members, &m->in_session);
     if (l->n_members++ == 0)
-        c->audience->n_sessions++;
+        ring_append(&c->audience->listeners, &l->in_audience);
     see_use(c);
 }
 
@@ -212,7 +215,7 @@ channel_leave(struct member *m)
     struct channel *c = m->channel;
 
     if (--m->listening->n_members == 0)
-        c->audience->n_sessions--;
+        ring_remove(&m->listening->in_audience);
     ring_remove(&m->in_channel);
     ring_remove(&m->in_session);
     mem_free(m);
@@ -249,12 +252,8 @@ static void
 tell_missed(struct audience *a, struct listening *l)
 {
     struct text t = { 0 };
-    struct fault why;
 
-    fault_set(&why, "01000", "notifications may have been missed");
-    fault_detail(&why, "The connection that listens for this session was lost, and is back.");
-    fault_hint(&why, "Look at what the notifications are about once more.");
-    wire_put_fault(&t, WIRE_NOTICE, &why);
+    listen_put_missed(&t);
     deliver(a, l, text_slice(&t));
     text_done(&t);
 }
@@ -289,8 +288,12 @@ give(struct audience *a, struct slice message)
     if (c == NULL)
         return;
     ring_each (r, &c->members) {
+        struct listening *l = container_of(r, struct member, in_channel)->listening;
+
+        if (l->crossing != NULL && crossing_hears(l, c, message))
+            continue;
         a->n_delivered++;
-        deliver(a, container_of(r, struct member, in_channel)->listening, message);
+        deliver(a, l, message);
     }
     ring_each (r, &a->hopeful) {
         struct listening *l = container_of(r, struct listening, in_hopeful);
@@ -312,16 +315,17 @@ give_all(struct audience *a, struct slice messages)
     }
 }
 
-/* Each session once, whatever it listens to. */
+/* Each session once, whatever it listens to. One that crosses is told when it goes on. */
 static void
 tell_all_missed(struct audience *a)
 {
-    ring_each (r, &a->hall->sessions) {
-        struct session *s = container_of(r, struct session, in_hall);
-        struct ring *first = s->listening == NULL ? NULL : ring_first(&s->listening->members);
+    ring_each (r, &a->listeners) {
+        struct listening *l = container_of(r, struct listening, in_audience);
 
-        if (first != NULL && container_of(first, struct member, in_session)->channel->audience == a)
-            tell_missed(a, s->listening);
+        if (l->crossing != NULL)
+            crossing_missed(l);
+        else
+            tell_missed(a, l);
     }
 }
 

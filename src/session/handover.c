@@ -4,16 +4,18 @@
 #include "session/handover.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "choose_private.h"
-#include "image_private.h"
+#include "crossing_private.h"
 
 _Static_assert(HANDOVER_FORMAT == IMAGE_VERSION, "one format");
 
-#define MOST_FROZEN 64 /* of a hall at a time: what waits in the kernel's buffer of the link is bounded */
+/* What waits for the other process is bounded: so many of a hall at a time, and only the last of them heavy. */
+#define MOST_FROZEN 64
+#define HEAVY       (64 << 10)
 
 struct handover {
     struct ring waiting;  /* by in_linked: idle sessions that are to go */
@@ -21,9 +23,9 @@ struct handover {
     struct ring sleeping; /* by in_hall: received, not woken yet */
     unsigned n_frozen;
     struct grave turn_end;
-    bool due; /* turn_end is set */
-    struct worker *to;
-    void (*deliver)(struct worker *w, struct mail *m);
+    bool due;   /* turn_end is set */
+    bool heavy; /* one of the frozen is */
+    struct handover_post post;
 };
 
 static struct handover *
@@ -53,6 +55,8 @@ find(struct ring *ring, uint64_t id)
 void
 parcel_free(struct parcel *p)
 {
+    if (p == NULL)
+        return;
     if (p->fd != -1)
         close(p->fd);
     if (p->image.len > 0)
@@ -94,10 +98,16 @@ put_name(void *owner, struct slice name, const struct statement *st, bool doubtf
     image_put_statement(owner, &one);
 }
 
+static bool
+is_crossing(const struct session *s)
+{
+    return s->listening != NULL && s->listening->crossing != NULL;
+}
+
 static void
 write_image(const struct session *s, struct text *out)
 {
-    struct text sets[3] = { { 0 } };
+    struct text sets[5] = { { 0 } };
     uint8_t client_key[SCRAM_KEY_LEN];
     struct image im = {
         .id = s->id,
@@ -122,12 +132,19 @@ write_image(const struct session *s, struct text *out)
     put_set(&im.startup, s->startup, &sets[0]);
     put_set(&im.settings, s->settings, &sets[1]);
     put_set(&im.told, s->told, &sets[2]);
+    put_set(&im.by_sql, s->by_sql, &sets[3]);
+    im.channels.present = is_crossing(s);
+    if (im.channels.present) {
+        im.channels.n = crossing_put_channels(s, &sets[4]);
+        im.channels.rest = text_slice(&sets[4]);
+        im.mark = slice_str(s->listening->crossing->mark);
+    }
     im.has_unnamed = s->unnamed != NULL;
     if (im.has_unnamed)
         im.unnamed = statement_image(s->unnamed, SLICE(""), false);
     image_write(out, &im);
     prepared_names_each(s, put_name, out);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 5; i++)
         text_done(&sets[i]);
     mem_wipe(client_key, sizeof(client_key));
 }
@@ -139,7 +156,7 @@ static bool
 may_go(const struct session *s)
 {
     return !s->tls && !s->replication && !s->stays && s->key != NULL && s->credential != NULL &&
-           s->console == NULL && !listen_is_used(s);
+           s->console == NULL && (!listen_is_used(s) || crossing_may(s));
 }
 
 static bool
@@ -150,7 +167,7 @@ can_go_now(const struct session *s)
     return c->stage == STREAM_OPEN && !c->ended && c->in_len == 0 && c->out_len == 0 && c->paused == 0 &&
            !c->in_callback && s->status == 'I' && !s->lost && !s->cancelled && s->refusal == NULL &&
            s->parting == NULL && s->log == NULL && s->extended == EXTENDED_CLEAN && s->pins == 0 &&
-           s->by_sql == NULL && s->client_left == 0 && s->opening == NULL && pending_is_empty(s);
+           s->client_left == 0 && s->opening == NULL && pending_is_empty(s) && crossing_is_ready(s);
 }
 
 static void
@@ -163,6 +180,7 @@ thaw(struct session *s)
     ring_append(&h->sessions, &s->in_hall);
     s->moving = false;
     stream_join(&s->client, &h->turn);
+    crossing_end(s);
     timeouts_arm(s);
 }
 
@@ -183,34 +201,69 @@ send_session(struct session *s)
     ring_remove(&s->in_linked);
     p->id = s->id;
     p->hall = h->worker.index;
+    crossing_begin(s);
     write_image(s, &p->image);
     p->fd = p->image.len > HANDOVER_IMAGE_MAX ? -1 : fcntl(s->client.fd, F_DUPFD_CLOEXEC, 0);
     if (p->fd == -1) {
         s->stays = true;
+        crossing_end(s);
         parcel_free(p);
         return;
     }
+    h->handover->heavy = p->image.len > HEAVY;
     timer_stop(&h->worker, &s->timer);
     stream_leave(&s->client);
     s->moving = true;
     ring_remove(&s->in_hall);
     ring_append(&h->handover->frozen, &s->in_hall);
     h->handover->n_frozen++;
-    p->mail.deliver = h->handover->deliver;
-    mail_post(h->handover->to, &p->mail);
+    p->mail.deliver = h->handover->post.session;
+    mail_post(h->handover->post.to, &p->mail);
+}
+
+static void
+let_go(struct session *s, uint32_t new_hall)
+{
+    struct handover *o = s->hall->handover;
+    struct text rest = { 0 };
+    struct parcel *p;
+
+    if (is_crossing(s) && !crossing_take_rest(s, &rest))
+        return;
+    p = mem_new(struct parcel);
+    p->id = s->id;
+    p->new_hall = new_hall;
+    p->fd = -1;
+    p->image = rest;
+    p->mail.deliver = o->post.let_go;
+    mail_post(o->post.to, &p->mail);
+    o->n_frozen--;
+    leave(s);
+}
+
+static void
+let_go_crossed(struct handover *o)
+{
+    ring_each_safe (r, &o->frozen) {
+        struct session *s = container_of(r, struct session, in_hall);
+
+        if (is_crossing(s) && s->listening->crossing->taken)
+            let_go(s, s->listening->crossing->their_hall);
+    }
 }
 
 /* At the end of a turn: nobody is inside an event of any session. */
 static void
-send_waiting(struct grave *g)
+look(struct grave *g)
 {
     struct handover *o = container_of(g, struct handover, turn_end);
 
     o->due = false;
+    let_go_crossed(o);
     ring_each_safe (r, &o->waiting) {
         struct session *s = container_of(r, struct session, in_linked);
 
-        if (o->n_frozen >= MOST_FROZEN)
+        if (o->n_frozen >= MOST_FROZEN || (o->heavy && o->n_frozen > 0))
             return;
         if (s->state != SESSION_READY)
             ring_remove(&s->in_linked); /* it will be noted again */
@@ -219,13 +272,15 @@ send_waiting(struct grave *g)
     }
 }
 
-static void
-look_soon(struct hall *h)
+void
+handover_look_soon(struct hall *h)
 {
-    if (h->handover->due || ring_is_empty(&h->handover->waiting))
+    struct handover *o = h->handover;
+
+    if (o->due || (ring_is_empty(&o->waiting) && ring_is_empty(&o->frozen)))
         return;
-    h->handover->due = true;
-    worker_bury(&h->worker, &h->handover->turn_end, send_waiting);
+    o->due = true;
+    worker_bury(&h->worker, &o->turn_end, look);
 }
 
 bool
@@ -235,15 +290,14 @@ handover_note(struct session *s)
         return false;
     ring_remove(&s->in_linked);
     ring_append(&s->hall->handover->waiting, &s->in_linked);
-    look_soon(s->hall);
+    handover_look_soon(s->hall);
     return true;
 }
 
 void
-hall_hand_over(struct hall *h, struct worker *to, void (*deliver)(struct worker *w, struct mail *m))
+hall_hand_over(struct hall *h, const struct handover_post *post)
 {
-    of(h)->to = to;
-    h->handover->deliver = deliver;
+    of(h)->post = *post;
     h->handing_over = true;
     ring_each (r, &h->sessions) {
         struct session *s = container_of(r, struct session, in_hall);
@@ -262,19 +316,20 @@ hall_hand_over_more(struct hall *h)
     for (struct pool *p = h->pools.first; p != NULL; p = p->next)
         p->conf.min_size = 0;
     pools_close_servers(&h->pools, slice_of(NULL, 0), false);
-    look_soon(h);
+    handover_look_soon(h);
 }
 
 void
-hall_let_go(struct hall *h, uint64_t id)
+hall_let_go(struct hall *h, uint64_t id, uint32_t new_hall)
 {
     struct session *s = h->handover == NULL ? NULL : find(&h->handover->frozen, id);
 
     if (s == NULL)
         return;
-    h->handover->n_frozen--;
-    leave(s);
-    look_soon(h);
+    if (is_crossing(s))
+        crossing_taken(s, new_hall);
+    let_go(s, new_hall);
+    handover_look_soon(h);
 }
 
 void
@@ -286,7 +341,7 @@ hall_keep(struct hall *h, uint64_t id)
         return;
     s->stays = true;
     thaw(s);
-    look_soon(h);
+    handover_look_soon(h);
 }
 
 void
@@ -377,6 +432,7 @@ read_fields(struct session *s, const struct image *im)
     s->startup = read_set(h, im->startup);
     s->settings = read_set(h, im->settings);
     s->told = im->told.present ? read_set(h, im->told) : NULL;
+    s->by_sql = im->by_sql.present ? read_set(h, im->by_sql) : NULL;
     s->credential = registry_credential(h->registry, im->user, im->secret);
     if (im->client_key.len == SCRAM_KEY_LEN)
         credential_learn(s->credential, im->client_key.data);
@@ -400,20 +456,12 @@ enter(struct session *s, const struct conf_database *d, const struct image *im)
     s->routing->token.unresolved_us = clock_now_us(); /* what it last wrote is older than that */
 }
 
-bool
-hall_take_in(struct hall *h, struct parcel *p, struct fault *why)
+static struct session *
+take_in(struct hall *h, struct parcel *p, const struct conf_database *d, const struct image *im)
 {
-    const struct conf_database *d;
     struct net_address local;
     struct session *s;
-    struct image im;
 
-    if (!image_read(text_slice(&p->image), &im, why))
-        return false;
-    d = conf_find_database(h->setup.conf, im.database);
-    if (d == NULL)
-        return fault_set(why, "3D000", "database \"%.*s\" does not exist", (int)im.database.len,
-                         (const char *)im.database.data);
     net_address_local(&local, p->fd);
     s = session_new(h, p->fd, local.any.sa_family == AF_UNIX);
     p->fd = -1;
@@ -424,17 +472,61 @@ hall_take_in(struct hall *h, struct parcel *p, struct fault *why)
     stream_leave(&s->client);
     ring_remove(&s->in_hall);
     ring_append(&of(h)->sleeping, &s->in_hall);
-    read_fields(s, &im);
-    read_statements(s, im);
+    read_fields(s, im);
+    read_statements(s, *im);
     s->state = SESSION_READY;
-    enter(s, d, &im);
-    s->since_us = session_now(s) - im.idle_us;
-    parcel_free(p);
-    return true;
+    enter(s, d, im);
+    s->since_us = session_now(s) - im->idle_us;
+    return s;
+}
+
+static void
+bring_back(struct hall *h, struct parcel *p, bool taken, const char *why)
+{
+    if (!taken)
+        log_warning("client=c%" PRIu64 " cannot be taken over: %s", p->id, why);
+    p->taken = taken;
+    p->new_hall = h->worker.index;
+    p->mail.deliver = p->bring;
+    mail_post(h->control, &p->mail);
 }
 
 void
-hall_wake(struct hall *h, uint64_t id)
+handover_arrived(struct session *s, struct parcel *p, bool fine)
+{
+    struct hall *h = s->hall;
+
+    if (!fine)
+        leave(s);
+    bring_back(h, p, fine, "nobody can listen for it");
+}
+
+void
+hall_take_in(struct hall *h, struct parcel *p)
+{
+    const struct conf_database *d;
+    struct session *s;
+    struct image im;
+    struct fault why;
+
+    if (!image_read(text_slice(&p->image), &im, &why)) {
+        bring_back(h, p, false, why.message);
+        return;
+    }
+    d = conf_find_database(h->setup.conf, im.database);
+    if (d == NULL) {
+        bring_back(h, p, false, "its database does not exist any more");
+        return;
+    }
+    s = take_in(h, p, d, &im);
+    if (im.channels.present && s->pool->conf.mode != CONF_POOL_SESSION)
+        crossing_arrive(s, &im, p);
+    else
+        handover_arrived(s, p, !im.channels.present);
+}
+
+void
+hall_wake(struct hall *h, uint64_t id, struct slice rest)
 {
     struct session *s = h->handover == NULL ? NULL : find(&h->handover->sleeping, id);
 
@@ -444,6 +536,9 @@ hall_wake(struct hall *h, uint64_t id)
     ring_append(&h->sessions, &s->in_hall);
     s->moving = false;
     stream_join(&s->client, &h->turn);
+    stream_put_copy(&s->client, rest);
+    crossing_end(s);
+    stream_flush(&h->turn);
     timeouts_arm(s);
     if (h->handing_over)
         handover_note(s);

@@ -124,7 +124,11 @@ herald_send(struct herald *e, struct listen_ask *a)
 {
     struct text sql = { 0 }, t = { 0 };
 
-    if (a->name[0] != '\0') {
+    if (a->mark[0] != '\0') {
+        text_add_str(&sql, "NOTIFY ");
+        text_add_quoted(&sql, slice_str(a->name), '"');
+        text_printf(&sql, ", '%s'", a->mark);
+    } else if (a->name[0] != '\0') {
         text_add_str(&sql, a->drop ? "UNLISTEN " : "LISTEN ");
         text_add_quoted(&sql, slice_str(a->name), '"');
     }

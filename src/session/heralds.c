@@ -144,10 +144,11 @@ hall_each_listener(struct hall *h, void (*each)(void *owner, const struct listen
     for (const struct audience *a = h->audiences; a != NULL; a = a->next) {
         struct listener_figures f = { .database = a->database,
                                       .encoding = a->encoding,
-                                      .n_clients = a->n_sessions,
                                       .n_delivered = a->n_delivered,
                                       .n_closed = a->n_closed };
 
+        ring_each (r, &a->listeners)
+            f.n_clients++;
         each(owner, &f);
     }
     for (const struct herald *e = h->heralds; e != NULL; e = e->next) {

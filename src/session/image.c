@@ -66,6 +66,10 @@ image_write(struct text *t, const struct image *im)
     put_set(t, &im->startup);
     put_set(t, &im->settings);
     put_set(t, &im->told);
+    put_set(t, &im->by_sql);
+    put_set(t, &im->channels);
+    if (im->channels.present)
+        image_put_slice(t, im->mark);
     if (im->has_unnamed)
         image_put_statement(t, &im->unnamed);
     wire_put_u32(t, im->n_names);
@@ -149,6 +153,18 @@ get_set(struct wire_cursor *c, struct image_set *set)
     set->rest = slice_of(start, (size_t)(c->at - start));
 }
 
+/* It becomes part of SQL. */
+static struct slice
+get_mark(struct wire_cursor *c)
+{
+    struct slice s = get_slice(c);
+
+    c->bad = c->bad || s.len != IMAGE_MARK_LEN;
+    for (size_t i = 0; i < s.len && !c->bad; i++)
+        c->bad = strchr("0123456789abcdef", s.data[i]) == NULL || s.data[i] == '\0';
+    return s;
+}
+
 static void
 get_words(struct wire_cursor *c, struct image *im)
 {
@@ -199,6 +215,10 @@ image_read(struct slice bytes, struct image *im, struct fault *why)
     get_set(&c, &im->startup);
     get_set(&c, &im->settings);
     get_set(&c, &im->told);
+    get_set(&c, &im->by_sql);
+    get_set(&c, &im->channels);
+    if (im->channels.present)
+        im->mark = get_mark(&c);
     if (im->has_unnamed)
         im->unnamed = get_statement(&c);
     get_names(&c, im);

@@ -7,10 +7,11 @@
 #include "base/fault.h"
 #include "base/text.h"
 
-#define IMAGE_VERSION  1
+#define IMAGE_VERSION  2
 #define IMAGE_SETTINGS 4096 /* most in one set */
 #define IMAGE_NAMES    65536
 #define IMAGE_KEY_LEN  32 /* of protocol 3.2 */
+#define IMAGE_MARK_LEN 32 /* hexadecimal digits */
 
 /* Pairs of name and value, as they stand in the image. */
 struct image_set {
@@ -33,6 +34,9 @@ struct image {
     bool has_application, has_unnamed;
     struct slice user, database, application, secret, client_key, key;
     struct image_set startup, settings, told;
+    struct image_set by_sql;   /* statements made by PREPARE: name and text */
+    struct image_set channels; /* that it listens to, without values; and then */
+    struct slice mark;
     struct image_statement unnamed;
     uint32_t n_names;
     struct slice names;
@@ -45,7 +49,7 @@ bool image_next_pair(struct image_set *set, struct slice *name, struct slice *va
 bool image_next_name(struct image *im, struct image_statement *st);
 
 /* Writing: the fixed part with the sets' and names' counts comes from IM; image_write() calls back for members
- * in the order startup, settings, told, names. */
+ * in the order of the sets, names. */
 void image_put_slice(struct text *t, struct slice s);
 void image_put_statement(struct text *t, const struct image_statement *st);
 /* All but names: IM's sets are views of pairs made with image_put_slice(). */

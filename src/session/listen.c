@@ -4,7 +4,7 @@
  * when the herald listens already. The session becomes a member of the channel when its transaction commits. */
 #include "base/clock.h"
 #include "base/mem.h"
-#include "listen_private.h"
+#include "crossing_private.h"
 
 #define COMMIT_PATIENCE_US CLOCK_S
 
@@ -14,8 +14,8 @@ is_virtual(const struct session *s)
     return s->pool->conf.mode != CONF_POOL_SESSION;
 }
 
-static struct listening *
-listening_of(struct session *s)
+struct listening *
+listen_make(struct session *s)
 {
     struct listening *l = s->listening;
 
@@ -24,14 +24,15 @@ listening_of(struct session *s)
     l = s->listening = mem_new(struct listening);
     l->session = s;
     ring_init(&l->members);
+    ring_init(&l->in_audience);
     ring_init(&l->in_hopeful);
     ring_init(&l->in_slow);
     return l;
 }
 
 /* Names and payloads are in the client's encoding: who has another one hears another herald. */
-static struct audience *
-audience(struct session *s)
+struct audience *
+listen_audience(const struct session *s)
 {
     const struct param *p = s->told == NULL ? NULL : params_find(s->told, SLICE("client_encoding"));
 
@@ -68,21 +69,21 @@ was_refused(struct listening *l, struct fault *why)
 static enum listen
 ask(struct session *s, unsigned n, struct slice name, int64_t patience_us)
 {
-    struct listening *l = listening_of(s);
+    struct listening *l = listen_make(s);
 
     if (n < l->n_granted)
         return LISTEN_MAY;
     if (l->ask != NULL)
         return LISTEN_WAITS;
     l->asked_lent_us = s->server == NULL ? 0 : s->server->lent_us;
-    channel_ask(audience_channel(audience(s), name), s, l, patience_us);
+    channel_ask(audience_channel(listen_audience(s), name), s, l, patience_us);
     return LISTEN_WAITS;
 }
 
 static enum listen
 ask_for(struct session *s, unsigned n, struct slice name, struct fault *why)
 {
-    struct listening *l = listening_of(s);
+    struct listening *l = listen_make(s);
 
     if (n >= l->n_granted && (was_refused(l, why) || is_too_many(s, l, name, why)))
         return LISTEN_MAY_NOT;
@@ -96,11 +97,11 @@ ask_again(struct session *s, unsigned n, struct slice name)
 {
     struct fault why;
 
-    if (name.len == 0 || was_refused(listening_of(s), &why))
+    if (name.len == 0 || was_refused(listen_make(s), &why))
         return LISTEN_MAY; /* whatever became of the herald: it knows of the channel */
     if (s->server == NULL && !link_need(s))
         return LISTEN_WAITS;
-    if (n > 0 && listening_of(s)->asked_lent_us == s->server->lent_us)
+    if (n > 0 && listen_make(s)->asked_lent_us == s->server->lent_us)
         return LISTEN_MAY;
     return ask(s, n, name, COMMIT_PATIENCE_US);
 }
@@ -135,7 +136,7 @@ listen_prepare(struct session *s, const struct facts *f, struct fault *why)
     if (l == NULL || answer == LISTEN_WAITS)
         return answer;
     if (l->n_granted > 0 && s->server != NULL && ring_is_empty(&l->in_hopeful))
-        ring_append(&audience(s)->hopeful, &l->in_hopeful);
+        ring_append(&listen_audience(s)->hopeful, &l->in_hopeful);
     l->n_granted = 0;
     return answer;
 }
@@ -146,6 +147,10 @@ listen_answered(struct listening *l, const struct listen_ask *a)
     struct session *s = l->session;
 
     l->ask = NULL;
+    if (l->crossing != NULL) {
+        crossing_answered(l, a->ok);
+        return;
+    }
     if (a->ok)
         l->n_granted++;
     else
@@ -162,12 +167,12 @@ listen_answered(struct listening *l, const struct listen_ask *a)
 void
 listen_add(struct session *s, struct slice name)
 {
-    struct listening *l = is_virtual(s) ? listening_of(s) : NULL;
+    struct listening *l = is_virtual(s) ? listen_make(s) : NULL;
     struct channel *c;
 
     if (l == NULL || listening_find(l, name) != NULL)
         return;
-    c = audience_channel(audience(s), name);
+    c = audience_channel(listen_audience(s), name);
     channel_join(c, l);
     if (!c->known && c->n_asked == 0)
         channel_ask(c, s, NULL, choose_patience(s));
@@ -212,6 +217,7 @@ listen_done(struct session *s)
     ring_remove(&l->in_slow);
     if (l->ask != NULL)
         l->ask->waits = NULL;
+    crossing_done(l);
     mem_free(l->refusal);
     text_done(&l->queue);
     text_done(&l->early);
@@ -228,8 +234,8 @@ may_have_it(const struct session *s)
     return s->status == 'I' && !s->lost && pending_is_empty(s) && s->server_left == 0;
 }
 
-static bool
-has_room(const struct listening *l)
+bool
+listen_has_room(const struct listening *l)
 {
     const struct session *s = l->session;
 
@@ -237,21 +243,36 @@ has_room(const struct listening *l)
            s->hall->setup.conf->general.max_notify_queue;
 }
 
+void
+listen_put_missed(struct text *t)
+{
+    struct fault why;
+
+    fault_set(&why, "01000", "notifications may have been missed");
+    fault_detail(&why, "The connection that listens for this session was lost, and is back.");
+    fault_hint(&why, "Look at what the notifications are about once more.");
+    wire_put_fault(t, WIRE_NOTICE, &why);
+}
+
 bool
 listen_deliver(struct listening *l, struct slice message)
 {
+    if (l->crossing != NULL) {
+        crossing_keep(l, message);
+        return true;
+    }
     if (may_have_it(l->session) && l->queue.len == 0)
         stream_put_copy(&l->session->client, message);
     else
         text_add(&l->queue, message);
-    return has_room(l);
+    return listen_has_room(l);
 }
 
 bool
 listen_keep_early(struct listening *l, struct slice message)
 {
     text_add(&l->early, message);
-    return has_room(l);
+    return listen_has_room(l);
 }
 
 /* What this session itself sent with its LISTEN came before its commit was known here. */

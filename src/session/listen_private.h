@@ -7,6 +7,7 @@
 #define SESSION_LISTEN_PRIVATE_H
 
 #include "choose_private.h"
+#include "image_private.h"
 #include "session/listeners.h"
 
 /* ---- audience.c: who of this hall listens to what. Owned by the hall ---- */
@@ -20,7 +21,8 @@ struct audience {
     struct ring unused;       /* channels that nobody listens to any more, longest unused first */
     struct ring hopeful;      /* sessions whose LISTEN may be about to commit */
     struct ring slow;         /* sessions that must go: they do not read */
-    unsigned n_unused, n_sessions;
+    struct ring listeners;    /* sessions, each with its first channel here */
+    unsigned n_unused;
     struct timer sweep;
     int64_t n_delivered, n_closed;
 };
@@ -47,26 +49,34 @@ struct member {
 struct listening {
     struct session *session;
     struct ring members; /* in_session */
-    struct ring in_hopeful, in_slow;
+    struct ring in_audience, in_hopeful, in_slow;
     unsigned n_members;
-    struct listen_ask *ask;   /* under way: its LISTEN waits for the answer */
-    unsigned n_granted;       /* LISTENs of that message that may go out */
-    int64_t asked_lent_us;    /* when the server was lent that it had when it asked last; 0: it had none */
-    struct fault *refusal;    /* for the LISTEN that waited */
-    struct text queue, early; /* messages for it: later, since it is busy; once its LISTEN has committed */
+    struct listen_ask *ask;    /* under way: its LISTEN waits for the answer */
+    unsigned n_granted;        /* LISTENs of that message that may go out */
+    int64_t asked_lent_us;     /* when the server was lent that it had when it asked last; 0: it had none */
+    struct fault *refusal;     /* for the LISTEN that waited */
+    struct crossing *crossing; /* NULL: it is not on its way to another process, or from there */
+    struct text queue, early;  /* messages for it: later, since it is busy; once its LISTEN has committed */
 };
 
 struct audience *audience_of(struct hall *h, const char *database, struct slice encoding);
 /* NULL: nobody has named it. */
 struct channel *audience_find(const struct audience *a, struct slice name);
 struct channel *audience_channel(struct audience *a, struct slice name); /* made when new */
-/* Ask the herald to listen to C for S; WAITS (may be NULL) waits for the answer. */
+/* Ask the herald to listen to C for S; WAITS (may be NULL) waits for the answer. When that is crossing, C is
+ * for marks and gets its mark. */
 void channel_ask(struct channel *c, const struct session *s, struct listening *waits, int64_t patience_us);
 void channel_join(struct channel *c, struct listening *l); /* L is none of its members */
 void channel_leave(struct member *m);
 struct member *listening_find(const struct listening *l, struct slice name);
 
-/* ---- listen.c, for audience.c ---- */
+/* ---- listen.c, for audience.c and crossing.c ---- */
+
+struct listening *listen_make(struct session *s); /* its own, new or not */
+struct audience *listen_audience(const struct session *s);
+bool listen_has_room(const struct listening *l);
+/* A notice: notifications may have been missed. */
+void listen_put_missed(struct text *t);
 
 /* Give L the message (notification or notice) as soon as it may have it. False: it has too many unread. */
 bool listen_deliver(struct listening *l, struct slice message);
@@ -87,7 +97,8 @@ struct listen_ask {
     char *database, *encoding, *user;
     struct credential *credential; /* held, or NULL */
     int64_t patience_us, due_us;
-    bool drop; /* nobody there wants it any more; not answered */
+    bool drop;                     /* nobody there wants it any more; not answered */
+    char mark[IMAGE_MARK_LEN + 1]; /* not empty: to be notified there instead */
     bool ok;
     struct fault why;
     char name[];

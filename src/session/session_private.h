@@ -380,6 +380,11 @@ void cancel_done(struct hall *h);
 
 /* ---- handover.c ---- */
 bool handover_note(struct session *s); /* it is idle: it goes, when it can (else false) */
+/* At the end of the turn: at those who wait, and those who may be let go. */
+void handover_look_soon(struct hall *h);
+/* It came with P, and may be kept here; else it is gone with this. */
+struct parcel;
+void handover_arrived(struct session *s, struct parcel *p, bool fine);
 void handover_done(struct hall *h);
 
 /* ---- console.c ---- */

@@ -66,6 +66,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_set(im.startup);
     check_set(im.settings);
     check_set(im.told);
+    check_set(im.by_sql);
+    check_set(im.channels);
+    check_text(im.mark);
+    assert(im.mark.len == (im.channels.present ? IMAGE_MARK_LEN : 0));
     if (im.has_unnamed)
         check_statement(&im.unnamed);
     while (image_next_name(&im, &st)) {

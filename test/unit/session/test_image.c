@@ -22,7 +22,7 @@ static void
 write_full(struct text *out)
 {
     static const uint8_t key[32] = { 1, 2, 3 };
-    struct text sets[2] = { { 0 } };
+    struct text sets[4] = { { 0 } };
     struct image im = { .id = 0x123456789a,
                         .lsn = 77,
                         .n_in = 1,
@@ -41,6 +41,7 @@ write_full(struct text *out)
                         .client_key = slice_of(key, 32),
                         .key = slice_of(key, 32),
                         .startup = { .present = true },
+                        .mark = SLICE("0123456789abcdef0123456789abcdef"),
                         .unnamed = { .sql = SLICE("SELECT 1"), .types = SLICE("\0\0") },
                         .n_names = 2 };
     const struct image_statement names[] = { { SLICE("one"), SLICE("SELECT $1"), TYPES, false },
@@ -49,11 +50,13 @@ write_full(struct text *out)
     pair(&sets[0], &im.settings, SLICE("TimeZone"), SLICE("SELECT set_config('TimeZone','UTC',false)"));
     pair(&sets[0], &im.settings, SLICE("a.b"), SLICE("SELECT set_config('a.b','',false)"));
     pair(&sets[1], &im.told, SLICE("DateStyle"), SLICE(""));
+    pair(&sets[2], &im.by_sql, SLICE("p"), SLICE("PREPARE p AS SELECT 1"));
+    pair(&sets[3], &im.channels, SLICE("news"), SLICE(""));
     image_write(out, &im);
     image_put_statement(out, &names[0]);
     image_put_statement(out, &names[1]);
-    text_done(&sets[0]);
-    text_done(&sets[1]);
+    for (int i = 0; i < 4; i++)
+        text_done(&sets[i]);
 }
 
 static void
@@ -79,6 +82,10 @@ what_is_written_is_read(void **state)
     assert_true(image_next_pair(&im.settings, &name, &value) && slice_is(name, "a.b"));
     assert_false(image_next_pair(&im.settings, &name, &value));
     assert_true(image_next_pair(&im.told, &name, &value) && value.len == 0);
+    assert_true(image_next_pair(&im.by_sql, &name, &value) && slice_is(name, "p"));
+    assert_true(slice_is(value, "PREPARE p AS SELECT 1"));
+    assert_true(image_next_pair(&im.channels, &name, &value) && slice_is(name, "news"));
+    assert_true(slice_is(im.mark, "0123456789abcdef0123456789abcdef"));
     assert_true(im.has_unnamed && slice_is(im.unnamed.sql, "SELECT 1"));
     assert_true(image_next_name(&im, &st) && slice_is(st.name, "one") && slice_equal(st.types, TYPES));
     assert_true(image_next_name(&im, &st) && slice_is(st.name, "two") && st.doubtful);
@@ -120,6 +127,8 @@ check_what_is_read(struct slice bytes)
         return;
     while (image_next_pair(&im.settings, &name, &value))
         assert_null(memchr(value.data, 0, value.len));
+    for (size_t i = 0; i < im.mark.len; i++)
+        assert_non_null(strchr("0123456789abcdef", im.mark.data[i]));
     while (image_next_name(&im, &st))
         assert_true(st.name.len > 0 && st.types.len >= 2);
 }
