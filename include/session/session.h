@@ -89,6 +89,7 @@ struct session {
     bool unconfirmed;             /* a setting that the server reports was set; see settings_confirm() */
     bool only_reads;              /* nothing in flight can change anything */
     bool ending;                  /* COMMIT may be in flight */
+    bool passes;                  /* the message that is streamed through: the server has its head */
     bool cut;                     /* the client has half a message: say nothing more */
     bool cancelled;               /* a cancel request found it waiting */
     bool wait_told;               /* query_wait_notify: once for each wait */

@@ -79,6 +79,7 @@ put_renamed(struct session *s, const struct taken *m, size_t offset, size_t old,
     wire_put_bytes(t, slice_tail(slice_head(m->bytes, offset), WIRE_HEADER));
     wire_put_string(t, slice_of(st->name, st->name_len));
     link_put(s, t);
+    s->passes = true;
     stream_put(&s->server->stream, slice_tail(m->bytes, offset + old + 1));
 }
 

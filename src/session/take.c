@@ -34,6 +34,7 @@ rule_of(uint8_t type)
 void
 take_forward(struct session *s, const struct taken *m)
 {
+    s->passes = true;
     stream_put(&s->server->stream, m->bytes);
 }
 
@@ -155,13 +156,14 @@ take_one(struct session *s, const struct rule *rule, struct taken *m)
     return rule->take(s, m);
 }
 
-/* The bytes of a message that is streamed through; without a server they are dropped. */
+/* The bytes of a message that is streamed through. They are dropped when its head was, or no server is left. */
 static size_t
 stream_through(struct session *s, struct slice bytes)
 {
     struct slice part = slice_head(bytes, s->client_left);
 
-    if (s->server != NULL && !s->lost)
+    s->passes = s->passes && s->server != NULL && !s->lost;
+    if (s->passes)
         stream_put(&s->server->stream, part);
     s->client_left -= (uint32_t)part.len;
     return part.len;
@@ -224,6 +226,7 @@ take_message(struct session *s, struct slice bytes, size_t *used)
     m.whole = m.bytes.len == m.frame.len;
     if (s->opening != NULL && opening_holds_back(s))
         return TAKE_WAIT;
+    s->passes = false;
     answer = s->routing == NULL ? take_one(s, rule, &m) : take_routed(s, rule, &m);
     if (answer == TAKE_DONE && s->state != SESSION_GONE) {
         *used = m.bytes.len;

@@ -171,6 +171,16 @@ def test_a_large_pipeline_does_not_deadlock_on_full_buffers(client):
     sender.result()
 
 
+def test_a_large_message_after_an_error_is_ignored_whole(client):
+    client.send(wire.extended("SELECT 1/0"), wire.flush())
+    assert client.kinds("E")[-1] == "E"
+    ignored = wire.bind(values=["a" * 1_000_000])
+    client.send(ignored[:1000])
+    client.send(ignored[1000:], wire.sync())
+    assert client.kinds() == "Z"
+    assert client.query("SELECT 1") == [["1"]]
+
+
 def test_flush_brings_answers_before_the_sync(client):
     client.send(wire.extended("SELECT 5"), wire.flush())
     assert client.kinds("C") == "12TDC"
