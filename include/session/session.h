@@ -83,6 +83,7 @@ struct session {
     uint8_t state, extended, copy;
     char status;                   /* I, T, E: what the client was last told */
     uint16_t n_local, n_copy_ends; /* answers of our own, and ends of COPY, among what is outstanding */
+    uint16_t n_front;              /* and what went in front of the client's */
     struct session_limits limits;
     bool is_unix, tls, entered, swallow_left, lost, lost_told, lost_bound, replication, direct_tls;
     bool explained;               /* a SET was noted since the last ReadyForQuery */

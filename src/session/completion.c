@@ -68,10 +68,11 @@ completed(struct session *s, const struct facts *f, unsigned n, struct slice tag
 }
 
 static enum relayed
-own_complete(struct session *s, const struct pending_entry *e)
+own_complete(struct session *s, struct pending_entry *e)
 {
-    if (e->kind == PENDING_EXECUTE) {
-        opening_confirm(s);
+    if (e->kind == PENDING_EXECUTE && --e->n_done == 0) {
+        if ((e->flags & PENDING_OPENING) != 0)
+            opening_confirm(s);
         pending_pop(s);
     }
     return RELAY_SWALLOW;
@@ -168,6 +169,8 @@ relay_ready(struct session *s, const struct reply *r)
     }
     if (s->routing != NULL && s->routing->again)
         return RELAY_SWALLOW; /* on_quiet sends it once more */
+    if (s->told != s->server->reports)
+        settings_tell(s); /* reports of what went in front came with the answer */
     opening_end(s);
     s->explained = s->rows_flowed = s->timed_out = s->retried = false;
     s->status = s->server->status;

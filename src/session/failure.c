@@ -52,12 +52,11 @@ on_fatal(struct session *s, const struct wire_error *e)
     return RELAY_ENDED;
 }
 
-/* What we asked or put in front of the client's request failed: the settings of its session; or its
- * transaction cannot begin, and the server skips what follows. */
+/* What we asked failed, or what we put in front of the client's request: then the server skips what follows. */
 static bool
 is_own_request(const struct pending_entry *e)
 {
-    return (e->flags & PENDING_OPENING) != 0 || ((e->flags & PENDING_OURS) != 0 && e->kind == PENDING_QUERY);
+    return (e->flags & PENDING_FRONT) != 0 || ((e->flags & PENDING_OURS) != 0 && e->kind == PENDING_QUERY);
 }
 
 static enum relayed
@@ -68,16 +67,16 @@ on_own_error(struct session *s, const struct wire_error *e, const struct pending
 
     if ((head->flags & PENDING_HOLDS) != 0)
         holds_failed(s);
-    if ((head->flags & PENDING_BY_SQL) != 0)
+    if ((head->flags & PENDING_BY_SQL) != 0 && head->kind == PENDING_QUERY)
         sql_prepared_failed(s, head->n_done);
-    if ((head->flags & (PENDING_REPLAY | PENDING_OPENING)) == 0)
+    if ((head->flags & PENDING_FRONT) == 0)
         return RELAY_SWALLOW;
     wire_error_fault(e, &why);
-    if ((head->flags & PENDING_OPENING) == 0 && s->state == SESSION_LINKED && slice_is(e->sqlstate, "57014")) {
-        lost_server(s, &why); /* a time limit of the session before ended what was to take it away */
-        server_close(server, &why);
-    } else if ((head->flags & PENDING_OPENING) != 0) {
+    if ((head->flags & PENDING_OPENING) != 0) {
         lost_opening(s, &why);
+        server_close(server, &why);
+    } else if (slice_is(e->sqlstate, "57014")) {
+        lost_server(s, &why); /* a time limit of the session before ended what was to take it away */
         server_close(server, &why);
     } else {
         welcome_replayed(s, &why);

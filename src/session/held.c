@@ -92,7 +92,7 @@ resume(struct session *s)
         choose_avoid(s, NULL);
     if (s->state == SESSION_WELCOME) {
         if (link_need(s))
-            welcome_server(s, s->server);
+            welcome_server(s);
         return;
     }
     session_move_to(s, SESSION_READY);

@@ -49,7 +49,7 @@ on_server(struct pool_waiter *w, struct server *server)
     if (s->routing != NULL)
         s->routing->lent = s->state == SESSION_WAITING;
     if (s->state == SESSION_WELCOME) {
-        welcome_server(s, server);
+        welcome_server(s);
     } else {
         session_move_to(s, SESSION_LINKED);
         stream_again(&s->client);
@@ -137,13 +137,12 @@ link_put_query(struct session *s, struct text *t, unsigned flags)
 static void
 prepare_server(struct session *s)
 {
-    struct text *t;
-
-    if (s->told != s->server->reports && s->server->settings == s->settings)
+    if (front_settings(s)) { /* what is reported with the answer is compared with what the client knows */
+        params_drop(s->told_before);
+        s->told_before = s->told == NULL ? NULL : params_hold(s->told);
+    } else if (s->told != s->server->reports) {
         settings_tell(s);
-    t = session_scratch(s);
-    if (settings_replay(s, t))
-        link_put_query(s, t, PENDING_REPLAY);
+    }
 }
 
 void

@@ -136,7 +136,7 @@ keep_client(struct session *s, const struct fault *why)
 void
 lost_opening(struct session *s, const struct fault *why)
 {
-    log_info("client=c%" PRIu64 " server=s%" PRIu64 " could not begin its transaction: %s sqlstate=%s", s->id,
+    log_info("client=c%" PRIu64 " server=s%" PRIu64 " could not begin what it asked for: %s sqlstate=%s", s->id,
              s->server->id, why->message, why->sqlstate);
     keep_client(s, why);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The opening of a transaction: BEGIN, and what SET TRANSACTION says right after it, is answered here and kept
- * until the first statement that needs a server. It goes out in front of that, in the same write, by extended
- * protocol and without a Sync: should PostgreSQL refuse it, nothing behind it runs outside of the transaction.
+ * until the first statement that needs a server. It goes out in front of that: should PostgreSQL refuse it,
+ * nothing behind it runs outside of the transaction.
  */
 #include "base/mem.h"
 #include "choose_private.h"
@@ -13,7 +13,7 @@ enum stage { KEPT, SENT, DONE }; /* DONE: the server has begun it, but not answe
 
 struct opening {
     enum stage stage;
-    unsigned n, n_left; /* statements; those that the server did not confirm yet */
+    unsigned n; /* statements */
     struct text messages;
     enum begin_mode mode;
     bool serializable;
@@ -54,17 +54,6 @@ opening_may_be(const struct session *s, struct slice sql)
 /* ---- keeping ---- */
 
 static void
-put_message(struct text *t, uint8_t type, struct slice first, struct slice rest)
-{
-    size_t start = wire_begin(t, type);
-
-    wire_put_string(t, SLICE(""));
-    wire_put_string(t, first);
-    wire_put_bytes(t, rest);
-    wire_end(t, start, type);
-}
-
-static void
 keep_route(struct opening *o, const struct routing *r)
 {
     o->hinted = r->hinted;
@@ -79,15 +68,10 @@ static void
 keep(struct session *s, struct slice sql)
 {
     struct opening *o = s->opening;
-    size_t start;
 
     if (o == NULL)
         o = s->opening = mem_new(struct opening);
-    put_message(&o->messages, 'P', sql, SLICE("\0\0"));
-    put_message(&o->messages, 'B', SLICE(""), SLICE("\0\0\0\0\0\0"));
-    start = wire_begin(&o->messages, 'E');
-    wire_put_bytes(&o->messages, SLICE("\0\0\0\0\0"));
-    wire_end(&o->messages, start, 'E');
+    front_put(&o->messages, sql);
     o->n++;
     if (s->routing != NULL)
         keep_route(o, s->routing);
@@ -211,31 +195,15 @@ opening_send(struct session *s)
 
     if (o == NULL || o->stage != KEPT)
         return;
-    for (unsigned i = 0; i < o->n; i++) {
-        pending_push(s, PENDING_PARSE, PENDING_OURS | PENDING_OPENING);
-        pending_push(s, PENDING_BIND, PENDING_OURS | PENDING_OPENING);
-        pending_push(s, PENDING_EXECUTE, PENDING_OURS | PENDING_OPENING);
-    }
-    stream_put_copy(&s->server->stream, text_slice(&o->messages));
-    s->server->unnamed = STATEMENT_STRANGE;
+    front_send(s, text_slice(&o->messages), o->n, PENDING_OPENING);
     o->stage = SENT;
-    o->n_left = o->n;
 }
 
 void
 opening_confirm(struct session *s)
 {
-    if (s->opening != NULL && --s->opening->n_left == 0)
+    if (s->opening != NULL)
         s->opening->stage = DONE;
-}
-
-/* After a Sync the server would go on, opened or not. */
-bool
-opening_holds_back(const struct session *s)
-{
-    unsigned n = pending_count(s);
-
-    return s->opening->stage == SENT && n > 0 && pending_at(s, n - 1)->kind == PENDING_SYNC;
 }
 
 void

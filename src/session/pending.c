@@ -101,6 +101,7 @@ pending_push(struct session *s, enum pending_kind kind, unsigned flags)
     e = &p->at[(p->first + p->n++) & (p->size - 1)];
     s->n_local += (flags & PENDING_LOCAL) != 0;
     s->n_copy_ends += kind == PENDING_COPY_END;
+    s->n_front += (flags & PENDING_FRONT) != 0;
     *e = (struct pending_entry){ .kind = (uint8_t)kind, .flags = (uint16_t)flags };
     return e;
 }
@@ -130,6 +131,7 @@ pending_pop(struct session *s)
         statement_drop(e->statement);
     s->n_local -= (e->flags & PENDING_LOCAL) != 0;
     s->n_copy_ends -= e->kind == PENDING_COPY_END;
+    s->n_front -= (e->flags & PENDING_FRONT) != 0;
     p->first = (p->first + 1) & (p->size - 1);
     p->n--;
 }

@@ -35,6 +35,15 @@ pop_as(struct session *s, const struct reply *r, enum pending_kind kind)
     return answer;
 }
 
+/* To a Parse or Bind; those of what goes in front of a request are counted by its Execute. */
+static enum relayed
+pop_early(struct session *s, const struct reply *r, enum pending_kind kind)
+{
+    if (r->head != NULL && r->head->kind == PENDING_EXECUTE && (r->head->flags & PENDING_FRONT) != 0)
+        return RELAY_SWALLOW;
+    return pop_as(s, r, kind);
+}
+
 /* ---- what comes beside the reply ---- */
 
 static bool
@@ -132,9 +141,9 @@ on_message(struct session *s, const struct reply *r)
     case 'c':
         return pass(r);
     case '1':
-        return pop_as(s, r, PENDING_PARSE);
+        return pop_early(s, r, PENDING_PARSE);
     case '2':
-        return pop_as(s, r, PENDING_BIND);
+        return pop_early(s, r, PENDING_BIND);
     case '3':
         return pop_as(s, r, PENDING_CLOSE);
     case 's':

@@ -33,14 +33,16 @@ enum pending_flags {
     PENDING_REPLAY = 8,    /* OURS: settings for this session */
     PENDING_READY = 16,    /* REFUSAL, ANSWER: of a simple query */
     PENDING_HOLDS = 32,    /* OURS: what the server still holds */
-    PENDING_OPENING = 64,  /* OURS: begins the transaction that the client believes to be in */
-    PENDING_STALE = 128,   /* DUPLICATE: the error says that the plan is out of date */
-    PENDING_BY_SQL = 256,  /* OURS: PREPARE number n_done of the session's; or what makes room for them */
+    PENDING_OPENING = 64, /* OURS: begins the transaction that the client believes to be in; or what its request
+                             names */
+    PENDING_STALE = 128,  /* DUPLICATE: the error says that the plan is out of date */
+    PENDING_BY_SQL = 256, /* OURS: PREPARE number n_done of the session's; or what makes room for them */
 };
+#define PENDING_FRONT (PENDING_REPLAY | PENDING_OPENING) /* when it fails, what is behind it does not run */
 struct pending_entry {
     uint8_t kind;
     uint16_t flags;
-    uint16_t n_done;           /* QUERY: statements completed */
+    uint16_t n_done;           /* QUERY: statements completed; EXECUTE of FRONT: those to come */
     const struct facts *facts; /* held, or NULL: QUERY, EXECUTE */
     union {
         struct statement *statement; /* held, or NULL: PARSE; BIND and DESCRIBE of a named one */
@@ -153,8 +155,6 @@ enum change_seen {
 void settings_add_literal(struct text *t, struct slice s);
 /* The SQL that sets NAME to VALUE, of the worker's table. */
 struct params *settings_with(struct params *set, struct slice name, struct slice value);
-/* Append a Query that brings the linked server to the session's settings; false: nothing to do. */
-bool settings_replay(struct session *s, struct text *t);
 /* REPORTS (taken over) with the application name that this client started with. */
 struct params *settings_own_reports(const struct session *s, struct params *reports);
 /* A statement completed: note what it set. */
@@ -309,6 +309,19 @@ void link_begin(struct session *s);
 /* A server of its own for a replication client; welcome_server() or welcome_trouble() follows. */
 bool link_open_replication(struct session *s, struct slice mode, struct fault *why);
 
+/* ---- front.c: what goes out in front of a client's request ---- */
+
+/* Append Parse, Bind and Execute of SQL. */
+void front_put(struct text *t, struct slice sql);
+/* Send MESSAGES, N such statements. */
+void front_send(struct session *s, struct slice messages, unsigned n, unsigned flags);
+/* Append what brings the linked server, which is between transactions, to the session's settings: how many
+ * statements. */
+unsigned front_put_settings(struct session *s, struct text *t);
+bool front_settings(struct session *s); /* send that; false: nothing to do */
+/* It is not confirmed, and nothing more may go out before it is. */
+bool front_holds_back(const struct session *s);
+
 /* ---- opening.c: a BEGIN that is kept until a statement needs a server ---- */
 
 /* The client is in a transaction, on its server or as soon as that has read what is on its way. */
@@ -322,11 +335,9 @@ bool opening_execute(struct session *s);
 /* No is sure: opening_query() would not take SQL. */
 bool opening_may_be(const struct session *s, struct slice sql);
 void opening_send(struct session *s);    /* the server is to get the first request of the block next */
-void opening_confirm(struct session *s); /* one of its statements is done */
-/* It is not confirmed, and nothing more may go out before it is. The session has one. */
-bool opening_holds_back(const struct session *s);
-void opening_again(struct session *s);  /* the request is sent to another server: that begins it, too */
-void opening_unlink(struct session *s); /* the server is gone, and with it what it began */
+void opening_confirm(struct session *s); /* it is done */
+void opening_again(struct session *s);   /* the request is sent to another server: that begins it, too */
+void opening_unlink(struct session *s);  /* the server is gone, and with it what it began */
 void opening_end(struct session *s);
 /* The first request of the block was refused here: the block failed. Fine without an opening. */
 void opening_fail(struct session *s);
@@ -358,7 +369,7 @@ bool login_begin(struct session *s, const struct startup *packet);
 size_t login_bytes(struct session *s, struct slice bytes);
 void login_free(struct session *s);
 void welcome_start(struct session *s);
-void welcome_server(struct session *s, struct server *server);
+void welcome_server(struct session *s);
 void welcome_trouble(struct session *s, const struct fault *why);
 bool welcome_is_final(const struct fault *why);                /* another attempt would end the same */
 void welcome_lost(struct session *s, const struct fault *why); /* its server died before it was told anything */

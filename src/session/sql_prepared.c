@@ -91,13 +91,15 @@ lend_name(struct session *s, struct slice name)
     struct statement *st = prepared_names_find(s, name);
     struct text mark = { 0 };
     struct text *t;
+    bool in_front;
 
     if (st == NULL || find(s->server->by_sql, name) != NULL)
         return;
     t = session_scratch(s);
     statement_put_parse_as(t, st, name);
-    pending_push(s, PENDING_PARSE, PENDING_OURS | PENDING_BY_SQL);
-    if (s->extended != EXTENDED_BATCH) { /* if it fails, what follows must not be skipped */
+    in_front = s->extended != EXTENDED_BATCH && s->server->status == 'I'; /* a Sync would let the request run */
+    pending_push(s, PENDING_PARSE, PENDING_OURS | PENDING_BY_SQL | (in_front ? PENDING_OPENING : 0));
+    if (s->extended != EXTENDED_BATCH && !in_front) { /* if it fails, what follows must not be skipped */
         wire_put_simple(t, 'S');
         pending_push(s, PENDING_SYNC, PENDING_OURS);
     }

@@ -224,7 +224,7 @@ take_message(struct session *s, struct slice bytes, size_t *used)
     m.body = slice_tail(m.bytes, WIRE_HEADER);
     m.ahead = bytes;
     m.whole = m.bytes.len == m.frame.len;
-    if (s->opening != NULL && opening_holds_back(s))
+    if (front_holds_back(s))
         return TAKE_WAIT;
     s->passes = false;
     answer = s->routing == NULL ? take_one(s, rule, &m) : take_routed(s, rule, &m);

@@ -169,7 +169,7 @@ welcome_start(struct session *s)
     }
     session_move_to(s, SESSION_WELCOME);
     if (link_need(s))
-        welcome_server(s, s->server);
+        welcome_server(s);
 }
 
 static void
@@ -189,18 +189,19 @@ open_tunnel(struct session *s)
 }
 
 void
-welcome_server(struct session *s, struct server *server)
+welcome_server(struct session *s)
 {
-    struct text *t = session_scratch(s);
+    struct text *t;
 
     if (s->replication) {
         open_tunnel(s);
         return;
     }
-    if (settings_replay(s, t)) {
-        stream_put_copy(&server->stream, text_slice(t));
-        text_clear(t);
-        pending_push(s, PENDING_QUERY, PENDING_OURS | PENDING_REPLAY);
+    if (front_settings(s)) {
+        t = session_scratch(s);
+        wire_put_simple(t, 'S');
+        link_put(s, t);
+        pending_push(s, PENDING_SYNC, PENDING_OURS);
         return;
     }
     welcome_ready(s);
@@ -272,5 +273,5 @@ welcome_lost(struct session *s, const struct fault *why)
     if (s->replication || session_now(s) - l->down_since_us >= PATIENCE_US)
         welcome_trouble(s, why);
     else if (link_need(s))
-        welcome_server(s, s->server);
+        welcome_server(s);
 }

@@ -321,3 +321,65 @@ def test_a_setting_that_keeps_a_part_of_what_was_is_carried_whole(make_weir):
     assert a.value("SHOW datestyle") == "ISO, YMD"
     a.query("RESET datestyle")
     assert a.value("SHOW datestyle") == "Postgres, MDY"
+
+
+# --- what goes in front of a statement is no part of it
+
+@pytest.fixture
+def shared(pair):
+    """A client whose settings are not on the only server now."""
+    a, b = pair
+    a.query("SET work_mem = '11MB'; SET TimeZone = 'Asia/Tokyo'; SELECT set_config('myapp.k', 'v', false)")
+    b.query("SELECT 1")
+    return a
+
+
+@pytest.mark.parametrize("statement", ["VACUUM pg_class", "SELECT 1/0", "SET LOCAL work_mem = '1MB'", "LOCK TABLE pg_class",
+                                       "BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT 1; ROLLBACK", "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"])
+@pytest.mark.parametrize("extended", [False, True])
+def test_a_statement_does_what_it_would_without_them(shared, cluster, statement, extended):
+    if extended and ";" in statement:
+        pytest.skip("several statements")
+    answers = []
+    with wire.Wire(cluster.folder, cluster.port) as direct:
+        for w in (shared, direct.login()):
+            w.send(wire.extended(statement) + wire.sync() if extended else wire.query(statement))
+            answers.append([(m.kind, (m.fields()["C"], m.fields()["M"]) if m.kind in "EN" else m.body) for m in w.until("Z")])
+    assert answers[0] == answers[1]
+    assert shared.query("SELECT current_setting('work_mem'), current_setting('TimeZone'), current_setting('myapp.k')") \
+        == [["11MB", "Asia/Tokyo", "v"]]
+
+
+def test_a_setting_that_is_not_allowed_any_more_ends_its_session_before_anything_runs(make_weir, cluster):
+    cluster.sql("GRANT SET ON PARAMETER log_min_duration_statement TO app")
+    cluster.sql("CREATE TABLE IF NOT EXISTS ran (i int); GRANT ALL ON ran TO app; TRUNCATE ran")
+    weir = make_weir(default_pool_size=1)
+    a, b = weir.wire(), weir.wire()
+    a.query("SET log_min_duration_statement = '1h'")
+    b.query("SELECT 1")
+    cluster.sql("REVOKE SET ON PARAMETER log_min_duration_statement FROM app")
+    with pytest.raises(wire.ServerError) as refused:
+        a.query("INSERT INTO ran VALUES (1)")
+    assert (refused.value.level, refused.value.sqlstate) == ("FATAL", "42501")
+    assert b.query("SELECT count(*) FROM ran") == [["0"]]
+    cluster.sql("DROP TABLE ran")
+
+
+def test_text_is_read_in_the_encoding_of_its_session(make_weir):
+    weir = make_weir(default_pool_size=1)
+    latin, utf = weir.connect(client_encoding="latin1"), weir.connect(client_encoding="utf8")
+    for c, value in ((latin, "é"), (utf, "è€")):
+        c.execute(f"SET myapp.text = '{value}'")
+    for _ in range(2):
+        assert latin.execute("SHOW myapp.text").fetchone() == ("é",)
+        assert utf.execute("SHOW myapp.text").fetchone() == ("è€",)
+
+
+def test_a_setting_that_a_function_makes_is_carried(pair):
+    a, b = pair
+    b.query("SET TimeZone = 'Asia/Seoul'")
+    a.query("DO $$ BEGIN PERFORM set_config('TimeZone', 'Asia/Tokyo', false); END $$")
+    assert a.parameters["TimeZone"] == "Asia/Tokyo"
+    assert b.value("SHOW TimeZone") == "Asia/Seoul"
+    assert a.value("SHOW TimeZone") == "Asia/Tokyo"
+    assert b.parameters["TimeZone"] == "Asia/Seoul"

@@ -89,30 +89,49 @@ reset_goes_back_to_the_start_up_value(void **state)
     assert_ptr_equal(s->settings, s->startup);
 }
 
-/* What is replayed makes the server what the session wants: only the difference, in one Query. */
+/* What is replayed makes the server what the session wants: only the difference, in a transaction of its own.
+ */
+static void
+assert_replayed(struct session *s, const char *const *sql, unsigned n)
+{
+    struct text want = { 0 }, got = { 0 };
+
+    for (unsigned i = 0; i < n; i++)
+        front_put(&want, slice_str(sql[i]));
+    assert_int_equal(front_put_settings(s, &got), n);
+    assert_int_equal(got.len, want.len);
+    assert_memory_equal(got.data, want.data, want.len);
+    assert_ptr_equal(s->server->settings, s->settings);
+    text_clear(&got);
+    assert_int_equal(front_put_settings(s, &got), 0);
+    assert_int_equal(got.len, 0);
+    text_done(&got);
+    text_done(&want);
+}
+
+#define START "START TRANSACTION ISOLATION LEVEL READ COMMITTED"
+
 static void
 a_replay_is_the_difference_and_nothing_else(void **state)
 {
     struct half *h = *state;
     struct session *s = &h->session;
     struct text t = { 0 };
+    static const char *const difference[] = { START, "RESET \"x\".\"y\"\"z\"", "SET a=1", "COMMIT" };
+    static const char *const all[] = { START,     "RESET ALL", "SET client_encoding=c",
+                                       "SET a=1", "SET b=1",   "COMMIT" };
 
-    assert_false(settings_replay(s, &t));
+    assert_int_equal(front_put_settings(s, &t), 0);
     s->settings =
         params_with(params_with(s->settings, SLICE("a"), SLICE("SET a=1")), SLICE("b"), SLICE("SET b=1"));
     h->server.settings = params_with(params_with(params_with(h->server.settings, SLICE("b"), SLICE("SET b=1")),
                                                  SLICE("a"), SLICE("SET a=2")),
                                      SLICE("x.y\"z"), SLICE("SET x"));
-    assert_true(settings_replay(s, &t));
-    assert_slice(text_slice(&t), "Q\0\0\0\35RESET \"x\".\"y\"\"z\";SET a=1\0");
-    assert_ptr_equal(h->server.settings, s->settings);
-    text_clear(&t);
-    assert_false(settings_replay(s, &t));
+    assert_replayed(s, difference, 4);
     params_drop(h->server.settings);
     h->server.settings = NULL; /* not known */
-    assert_true(settings_replay(s, &t));
-    assert_slice(text_slice(&t), "Q\0\0\0\36RESET ALL;SET a=1;SET b=1\0");
-    text_done(&t);
+    s->settings = params_with(s->settings, SLICE("client_encoding"), SLICE("SET client_encoding=c"));
+    assert_replayed(s, all, 6);
 }
 
 /* A value can never leave its literal. */
@@ -123,6 +142,12 @@ values_of_clients_are_quoted(void **state)
     struct params *p = settings_with(params_empty(h->hall.pools.sets), SLICE("a'b"), SLICE("x'; DROP --\\"));
 
     assert_slice(p->at[0].value, "SELECT pg_catalog.set_config('a''b',E'x''; DROP --\\\\',false)");
+    params_drop(p);
+    p = settings_with(params_empty(h->hall.pools.sets), SLICE("work_mem"), SLICE("x'; DROP --\\"));
+    assert_slice(p->at[0].value, "SET \"work_mem\" TO E'x''; DROP --\\\\'");
+    params_drop(p);
+    p = settings_with(params_empty(h->hall.pools.sets), SLICE("Search_Path"), SLICE("a, b"));
+    assert_slice(p->at[0].value, "SELECT pg_catalog.set_config('Search_Path','a, b',false)");
     params_drop(p);
 }
 

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: ISC */
+/* What goes out in front of a client's request, in the same write: the settings that its server lacks, the
+ * BEGIN that was kept for it, a statement that it names. By extended protocol and without a Sync: when
+ * PostgreSQL refuses any of it, it skips what follows, and nothing runs under settings of somebody else, or
+ * outside of its transaction. */
+#include "session_private.h"
+
+void
+front_put(struct text *t, struct slice sql)
+{
+    size_t start = wire_begin(t, 'P');
+
+    wire_put_string(t, SLICE(""));
+    wire_put_string(t, sql);
+    wire_put_u16(t, 0);
+    wire_end(t, start, 'P');
+    wire_put_message(t, 'B', SLICE("\0\0\0\0\0\0\0\0"));
+    wire_put_message(t, 'E', SLICE("\0\0\0\0\0"));
+}
+
+void
+front_send(struct session *s, struct slice messages, unsigned n, unsigned flags)
+{
+    stream_put_copy(&s->server->stream, messages);
+    pending_push(s, PENDING_EXECUTE, PENDING_OURS | flags)->n_done = (uint16_t)n;
+    s->server->unnamed = STATEMENT_STRANGE;
+}
+
+/* After a Sync the server would go on, whatever became of it. */
+bool
+front_holds_back(const struct session *s)
+{
+    return s->n_front > 0 && pending_at(s, pending_count(s) - 1)->kind == PENDING_SYNC;
+}
+
+/* ---- settings ---- */
+
+/* RESET a."b": each part of a dotted name quoted. */
+static void
+add_reset(struct text *t, struct slice name)
+{
+    struct slice rest = name;
+
+    text_add_str(t, "RESET ");
+    for (;;) {
+        const uint8_t *dot = rest.len == 0 ? NULL : memchr(rest.data, '.', rest.len);
+
+        if (dot == NULL) {
+            text_add_quoted(t, rest, '"');
+            return;
+        }
+        text_add_quoted(t, slice_head(rest, (size_t)(dot - rest.data)), '"');
+        text_add_char(t, '.');
+        rest = slice_tail(rest, (size_t)(dot - rest.data) + 1);
+    }
+}
+
+static void
+put_reset(struct text *t, struct slice name)
+{
+    struct text sql = { 0 };
+
+    add_reset(&sql, name);
+    front_put(t, text_slice(&sql));
+    text_done(&sql);
+}
+
+/* It decides how the text of the others is read. */
+static bool
+is_about_text(struct slice name)
+{
+    return slice_is_nocase(name, "client_encoding") || slice_is_nocase(name, "standard_conforming_strings");
+}
+
+/* What WANT has and HAVE (NULL: nothing is known of it) has not; how many. */
+static unsigned
+put_sets(struct text *t, const struct params *have, const struct params *want, bool about_text)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < want->n; i++) {
+        const struct param *new = &want->at[i];
+        const struct param *old = have == NULL ? NULL : params_find(have, new->name);
+
+        if ((old != NULL && slice_equal(old->value, new->value)) || is_about_text(new->name) != about_text)
+            continue;
+        front_put(t, new->value);
+        n++;
+    }
+    return n;
+}
+
+static unsigned
+put_resets(struct text *t, const struct params *have, const struct params *want)
+{
+    unsigned n = 0;
+
+    if (have == NULL) {
+        front_put(t, SLICE("RESET ALL"));
+        return 1;
+    }
+    for (unsigned i = 0; i < have->n; i++) {
+        if (params_find(want, have->at[i].name) != NULL)
+            continue;
+        put_reset(t, have->at[i].name);
+        n++;
+    }
+    return n;
+}
+
+/* The one report that is certain before it comes: not news for the client then. */
+static void
+expect_reports(struct session *s)
+{
+    const struct param *want = params_find(s->settings, SLICE("application_name"));
+    const struct param *own = params_find(s->startup, SLICE("application_name"));
+
+    if (want != NULL && own != NULL && slice_equal(want->value, own->value))
+        s->server->reports = settings_own_reports(s, s->server->reports);
+}
+
+/* A transaction of its own, so that what becomes of the client's does nothing to them; of a kind that any
+ * server can begin, whatever the session before set. */
+unsigned
+front_put_settings(struct session *s, struct text *t)
+{
+    struct params *have = s->server->settings, *want = s->settings;
+    unsigned n = 2;
+
+    if (have == want)
+        return 0;
+    front_put(t, SLICE("START TRANSACTION ISOLATION LEVEL READ COMMITTED"));
+    n += put_resets(t, have, want);
+    n += put_sets(t, have, want, true);
+    n += put_sets(t, have, want, false);
+    front_put(t, SLICE("COMMIT"));
+    params_drop(have);
+    s->server->settings = params_hold(want);
+    expect_reports(s);
+    return n;
+}
+
+bool
+front_settings(struct session *s)
+{
+    struct text *t = session_scratch(s);
+    unsigned n = front_put_settings(s, t);
+
+    if (n > 0)
+        front_send(s, text_slice(t), n, PENDING_REPLAY);
+    return n > 0;
+}
