@@ -20,6 +20,8 @@ const char *route_reason_text(enum route_reason r);
 struct route_token {
     uint64_t lsn;          /* reads must have reached it */
     int64_t unresolved_us; /* 0, or when the last write was acknowledged: its LSN is not known yet */
+    int64_t seen_us;       /* 0, or when the last read was answered: how far its node was is not known yet */
+    int seen_on;           /* that node in the cluster that is asked about; -1: it is none of it any more */
 };
 
 struct route_question {
@@ -47,6 +49,7 @@ struct route_answer {
     enum route_reason reason; /* of the choice, or why there is none */
     bool wait_for_sample;     /* a replica might serve once the token is resolved: ask for a sample */
     bool wait_for_replay;     /* a replica might serve within replica_wait */
+    bool wait_for_seen;       /* a sample would let another replica serve what only NODE can now */
     const char *refusal;      /* node == -1 and waiting does not help: what to tell the client; else NULL */
     const char *sqlstate;     /* of the refusal: 25006 or 57P03; else NULL */
 };
@@ -61,14 +64,17 @@ struct route_answer {
  * reached an LSN: what it replayed may not be what the primary wrote. Only the first
  * ROUTE_MAX_NODES nodes of a cluster get reads.
  *
+ * What a read on a replica saw no other replica is known to have before a sample says how far that one was:
+ * until then later reads stay there (it never goes back), or go to the primary.
+ *
  * node == -1 without a refusal: hold the client until the topology changes. While a switchover is under way
  * that is the answer for whatever needs the primary. */
 #define ROUTE_MAX_NODES 64
 void route_decide(const struct cluster *c, const struct route_question *q, struct route_answer *a);
 
-/* A sample that was sent after the write was acknowledged covers it: true when T has become resolved. False
- * when there was nothing to resolve, or no such sample yet. */
-bool route_token_resolve(struct route_token *t, const struct cluster *c);
+/* A sample that was sent after the write was acknowledged covers it, and one of the node that was read on, or
+ * of the primary, what was seen. WRITTEN_US: when anybody's write was acknowledged last. */
+void route_token_resolve(struct route_token *t, const struct cluster *c, int64_t written_us);
 /* A read goes to the replica N: later ones must see no less. Call with the node as it was when routed. */
 void route_token_saw(struct route_token *t, const struct node *n);
 

@@ -83,12 +83,12 @@ struct hall {
     uint64_t *refused;          /* digests of statements that a replica refused as writes */
     struct ring held;           /* requests that no node can serve now */
     struct timer held_timer;
-    _Atomic int64_t *last_write;  /* when a write was last acknowledged by any worker */
-    _Atomic int64_t *last_change; /* when any worker last saw tables change */
-    unsigned next_deal;           /* whose turn it is to get a Unix socket client */
-    bool leaving;                 /* a switchover is under way in some cluster */
-    bool draining, closing;       /* no new logins; sessions end at transaction boundaries */
-    struct handover *handover;    /* NULL: nobody ever moved to or from another process */
+    int64_t held_due_us;                       /* when that is due */
+    _Atomic int64_t *last_write, *last_change; /* any worker saw a write acknowledged; tables change */
+    unsigned next_deal;                        /* whose turn it is to get a Unix socket client */
+    bool leaving;                              /* a switchover is under way in some cluster */
+    bool draining, closing;                    /* no new logins; sessions end at transaction boundaries */
+    struct handover *handover;                 /* NULL: nobody ever moved to or from another process */
     bool handing_over, deals; /* idle sessions go to another process; clients are dealt out to all workers */
     void (*elsewhere)(struct hall *h, const struct cancel_ask *ask); /* it fits nobody here */
     _Atomic uint64_t *next_id;

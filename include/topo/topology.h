@@ -57,9 +57,11 @@ struct cluster {
     struct node *nodes;
     unsigned n_nodes;
     int primary;    /* index, or -1: nobody is */
+    int lost;       /* who was it before nobody was, or -1 */
     bool switching; /* a planned switchover is under way: the primary gets nothing new */
     uint64_t reign; /* rises with every change of the primary, also to nobody */
     int64_t reign_since_us;
+    int64_t moved_us; /* the last sample of a primary that said something else than the one before it */
     enum cluster_consistency consistency;
     enum cluster_balance balance;
     int64_t max_lag_us, max_lag_bytes; /* 0: no limit */

@@ -171,6 +171,26 @@ gather(const struct cluster *c, int64_t now_us, uint64_t legal, struct candidate
     return n;
 }
 
+bool
+route_is_crowded(const struct cluster *c, const struct route_question *q, uint64_t legal, unsigned on)
+{
+    struct candidate candidates[ROUTE_MAX_NODES], at = { on, share_of(c, &c->nodes[on], q->now_us) };
+    bool is_near = false;
+    unsigned n;
+
+    if ((legal & (legal - 1)) == 0 || c->balance == CLUSTER_HASH)
+        return false;
+    n = gather(c, q->now_us, legal, candidates);
+    if (c->zone != NULL && c->zone[0] != '\0')
+        n = in_zone(c, candidates, n);
+    for (unsigned i = 0; i < n; i++) {
+        if ((q->busy[candidates[i].index] + 1) * at.share * 4 < q->busy[on] * candidates[i].share * 3)
+            return true;
+        is_near = is_near || candidates[i].index == on;
+    }
+    return !is_near;
+}
+
 int
 route_pick(const struct cluster *c, const struct route_question *q, uint64_t legal)
 {

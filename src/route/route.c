@@ -106,6 +106,11 @@ explain(const struct cluster *c, const struct route_need *need, enum route_verdi
         a->wait_for_sample = true;
         return;
     }
+    if (best == ROUTE_LEGAL) {
+        a->reason = ROUTE_BECAUSE_UNSEEN;
+        a->wait_for_sample = a->wait_for_seen = true;
+        return;
+    }
     a->reason = best == ROUTE_NOT_UP && c->n_nodes == 1 ? ROUTE_BECAUSE_SINGLE : reasons[best];
     a->wait_for_replay = best == ROUTE_BEHIND && c->replica_wait_us > 0;
 }
@@ -124,6 +129,24 @@ insist(const struct cluster *c, enum route_verdict best, struct route_answer *a)
         refuse(a, "57P03", "the cluster has no replica");
 }
 
+/* One of those that are LEGAL and hold what was seen. False: nobody is known to. */
+static bool
+take_legal(const struct cluster *c, const struct route_question *q, const struct route_need *need,
+           uint64_t legal, struct route_answer *a)
+{
+    if (legal == 0 || need->unresolved)
+        return false;
+    if (!need->unseen) {
+        a->node = route_pick(c, q, legal);
+        return true;
+    }
+    if (need->seen_on < 0 || need->seen_on >= ROUTE_MAX_NODES || (legal >> need->seen_on & 1) == 0)
+        return false;
+    a->node = need->seen_on;
+    a->wait_for_seen = route_is_crowded(c, q, legal, (unsigned)need->seen_on);
+    return true;
+}
+
 static void
 to_replica(const struct cluster *c, const struct route_question *q, enum route_reason reason,
            struct route_answer *a)
@@ -136,8 +159,7 @@ to_replica(const struct cluster *c, const struct route_question *q, enum route_r
     legal = look(c, &need, false, &best);
     if (legal == 0 && q->wish == ROUTE_REPLICA)
         legal = look(c, &need, true, &best);
-    if (legal != 0 && !need.unresolved) {
-        a->node = route_pick(c, q, legal);
+    if (take_legal(c, q, &need, legal, a)) {
         a->reason = reason;
         return;
     }

@@ -9,9 +9,11 @@
 
 /* What a question asks of a replica. */
 struct route_need {
-    uint64_t lsn;       /* it must have replayed; 0: anything will do */
-    uint32_t timeline;  /* of the primary; 0: not known */
-    bool unresolved;    /* LSN is not all: something was acknowledged that no sample covers yet */
+    uint64_t lsn;      /* it must have replayed; 0: anything will do */
+    uint32_t timeline; /* of the primary; 0: not known */
+    bool unresolved;   /* LSN is not all: something was acknowledged that no sample covers yet */
+    bool unseen;       /* LSN is not all: only SEEN_ON (-1: nobody) is known to hold what was read there */
+    int seen_on;
     bool takes_lagging; /* the question brings its own limit: NODE_LAGGING says nothing about that */
     int64_t max_lag_us; /* 0: no limit */
     int64_t max_lag_bytes;
@@ -28,5 +30,7 @@ enum route_verdict route_judge(const struct node *n, const struct route_need *ne
 
 /* One of the nodes whose bits are set in LEGAL; there is one at least. */
 int route_pick(const struct cluster *c, const struct route_question *q, uint64_t legal);
+/* ON, whose bit is set in LEGAL, has clearly more to do than another of them, or is not in the zone of one. */
+bool route_is_crowded(const struct cluster *c, const struct route_question *q, uint64_t legal, unsigned on);
 
 #endif

@@ -174,6 +174,7 @@ choose_batch(struct session *s, struct slice ahead)
     b.reads = b.reads || (whole && !b.executes);
     r->is_read = whole && b.reads && b.n > 0 && !r->begins;
     r->is_doubt = !r->is_read;
+    r->looked = r->looked || b.n > 0;
     r->digest = b.digest;
     choose_end_batch(s, whole && !b.writes_after);
     if (!whole || (b.writes && (b.executes || b.binds)))

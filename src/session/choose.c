@@ -178,6 +178,7 @@ choose_request(struct session *s, const struct facts *f, struct slice sql)
         note_opening(r, f);
     choose_hints(s, f, sql);
     r->read_only = stays_reading(f) && begins_reading(s);
+    r->looked = r->looked || r->is_read;
     if (!r->is_read && !choose_is_neutral(f))
         r->wrote = true;
 }
@@ -251,30 +252,16 @@ choose_stays(struct session *s)
     return fits(s);
 }
 
-/* The answer to a write was read just now: a sample that is sent later has seen it. */
-static void
-note_write(struct session *s)
-{
-    int64_t now = clock_now_us(), last;
-
-    s->routing->token.unresolved_us = now;
-    if (s->hall->last_write == NULL)
-        return;
-    last = atomic_load(s->hall->last_write);
-    while (last < now && !atomic_compare_exchange_weak(s->hall->last_write, &last, now))
-        ; /* it never falls: another worker's write may be the later one */
-}
-
 void
 choose_ended(struct session *s)
 {
     struct routing *r = s->routing;
 
-    if (r->wrote)
-        note_write(s);
+    seen_ended(s);
     if (r->ddl)
         known_ended(s);
     r->wrote = r->wrote && !pending_is_empty(s); /* what follows in the pipeline may be the write */
+    r->looked = r->looked && !pending_is_empty(s);
     r->only_primary = r->warned = r->again = r->lent = false;
     r->n_told = r->n_skip = 0;
     choose_avoid(s, NULL);
@@ -298,7 +285,7 @@ ask(struct session *s, const struct cluster *c, unsigned *busy, struct route_que
     bool keeps = s->pool->conf.mode == CONF_POOL_SESSION; /* the node is for whatever the session will do */
 
     choose_settings(s);
-    route_token_resolve(&r->token, c);
+    seen_resolve(s, c);
     for (unsigned i = 0; i < choose_n_nodes(c); i++) {
         const struct pool *p = r->siblings->at[i];
 
@@ -373,19 +360,6 @@ count_route(struct hall *h, enum route_reason reason)
     h->routes[reason]++;
 }
 
-/* A replica may hold what the session has seen before replica_wait is over. */
-static bool
-waits_for_replay(struct session *s, const struct cluster *c, const struct route_answer *a)
-{
-    struct routing *r = s->routing;
-
-    if ((!a->wait_for_replay && !a->wait_for_sample) || c->replica_wait_us == 0)
-        return false;
-    if (r->behind_us == 0)
-        r->behind_us = session_now(s);
-    return session_now(s) - r->behind_us < c->replica_wait_us;
-}
-
 /* Why it goes there: who wished it is not always the session. */
 static enum route_reason
 reason_of(const struct routing *r, const struct route_answer *a)
@@ -424,13 +398,14 @@ choose_pool(struct session *s)
     const struct cluster *c = choose_cluster(s);
     struct pool *p = c == NULL ? single_pool(s) : NULL;
     struct route_answer a = { .node = -1, .reason = ROUTE_BECAUSE_SINGLE };
+    bool waits = false;
 
     r->refusal = NULL;
-    if (c != NULL)
+    if (c != NULL) {
         decide(s, c, &a);
-    if (c != NULL && s->hall->watch != NULL && (a.wait_for_sample || a.wait_for_replay))
-        watch_sample(s->hall->watch, c->name);
-    if (a.node >= 0 && !waits_for_replay(s, c, &a))
+        waits = seen_waits(s, c, &a);
+    }
+    if (a.node >= 0 && !waits)
         p = choose_pool_of(s, c, (unsigned)a.node);
     if (p == NULL) {
         r->reason = a.reason;
@@ -444,6 +419,7 @@ choose_pool(struct session *s)
     count_route(s->hall, a.reason);
     r->last = p;
     r->reason = reason_of(r, &a);
+    seen_settled(s, p);
     r->held_us = r->behind_us = 0;
     if (c != NULL && c->nodes[a.node].role == NODE_REPLICA && s->state != SESSION_WELCOME)
         route_token_saw(&r->token, &c->nodes[a.node]);
@@ -497,17 +473,6 @@ choose_another(struct session *s)
 }
 
 /* ---- for those who show it ---- */
-
-void
-choose_resolve(struct session *s)
-{
-    const struct cluster *c = choose_cluster(s);
-
-    if (c != NULL)
-        route_token_resolve(&s->routing->token, c);
-    if (c != NULL && s->routing->token.unresolved_us > 0 && s->hall->watch != NULL)
-        watch_sample(s->hall->watch, c->name);
-}
 
 void
 choose_explain(struct session *s, const struct facts *f, struct slice sql, struct explained *out)

@@ -37,6 +37,9 @@ struct routing {
     int64_t held_us;         /* since when this request finds no node; 0: it does */
     int64_t failed_us;       /* since when servers could not be had for it; 0: none failed */
     int64_t behind_us;       /* since when it waits for a replica to catch up; 0: it does not */
+    int64_t wait_us;         /* for how long at most it goes on to do so */
+    int64_t rest_us;         /* until then it does not wait for what it has seen */
+    struct pool *seen_in;    /* of the node of token.seen_us; held, or NULL */
     const struct pool *last; /* that served it, and why */
     struct pool *avoid;      /* failed under this request; held, or NULL */
     uint64_t avoided;        /* the version of the topology then */
@@ -53,6 +56,8 @@ struct routing {
     bool is_doubt;     /* it may be one */
     bool read_only;    /* it is the first one of a READ ONLY block */
     bool wrote;        /* the transaction may have written */
+    bool looked;       /* it has a read in it */
+    uint8_t n_vain;    /* how often it waited in vain for what it has seen */
     bool ddl;          /* the transaction changed the catalog */
     bool only_primary; /* a replica refused this request as a write, or broke it off */
     bool begins;       /* the request is BEGIN, or the first one behind it */
@@ -105,6 +110,14 @@ void choose_unhold(struct session *s); /* fine when it is not held, and without 
 bool choose_is_paused(const struct session *s);
 /* The client was told that its transaction is over. */
 void choose_ended(struct session *s);
+/* seen.c: its transaction is over: what it wrote or read counts for the token. */
+void seen_ended(struct session *s);
+/* The token with what is known by now of C. */
+void seen_resolve(struct session *s, const struct cluster *c);
+/* A replica that A does not name may have what was seen soon: the request waits for that. */
+bool seen_waits(struct session *s, const struct cluster *c, const struct route_answer *a);
+/* The request goes to P. */
+void seen_settled(struct session *s, const struct pool *p);
 /* The token with what is known by now; a sample is asked for when that is not enough. */
 void choose_resolve(struct session *s);
 /* What link_need() found no use waiting for: the fault that the request gets; false: it waits. */

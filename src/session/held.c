@@ -55,10 +55,25 @@ note_held(struct session *s)
     r->looked_us = session_now(s);
 }
 
+/* How soon R, which is held, is to be looked at if nothing happens. */
+static int64_t
+look_in_us(const struct routing *r)
+{
+    return r->wait_us > 0 && r->wait_us < LOOK_AGAIN_US ? r->wait_us : LOOK_AGAIN_US;
+}
+
+static void
+look_in(struct hall *h, int64_t delay_us)
+{
+    h->held_due_us = h->worker.now_us + delay_us;
+    timer_start(&h->worker, &h->held_timer, delay_us);
+}
+
 void
 choose_hold(struct session *s)
 {
     struct hall *h = s->hall;
+    int64_t delay_us = look_in_us(s->routing);
 
     note_held(s);
     ring_append(&h->held, &s->routing->in_held);
@@ -66,9 +81,9 @@ choose_hold(struct session *s)
         session_move_to(s, SESSION_WAITING);
     timeouts_arm(s);
     if (s->routing->avoid != NULL) /* another node may do at once */
-        timer_start(&h->worker, &h->held_timer, 0);
-    else if (!timer_is_started(&h->held_timer))
-        timer_start(&h->worker, &h->held_timer, LOOK_AGAIN_US);
+        look_in(h, 0);
+    else if (!timer_is_started(&h->held_timer) || h->held_due_us > h->worker.now_us + delay_us)
+        look_in(h, delay_us);
 }
 
 void
@@ -102,6 +117,7 @@ resume(struct session *s)
 void
 choose_again(struct hall *h)
 {
+    int64_t delay_us = LOOK_AGAIN_US;
     struct ring all;
 
     ring_init(&all);
@@ -114,10 +130,15 @@ choose_again(struct hall *h)
     while (!ring_is_empty(&all))
         resume(container_of(ring_first(&all), struct routing, in_held)->session);
     stream_flush(&h->turn);
+    ring_each_safe (r, &h->held) {
+        int64_t in_us = look_in_us(container_of(r, struct routing, in_held));
+
+        delay_us = in_us < delay_us ? in_us : delay_us;
+    }
     if (ring_is_empty(&h->held))
         timer_stop(&h->worker, &h->held_timer);
     else
-        timer_start(&h->worker, &h->held_timer, LOOK_AGAIN_US);
+        look_in(h, delay_us);
 }
 
 /* ---- the topology changed ---- */

@@ -17,7 +17,7 @@ value_of(struct session *s, struct slice name, struct text *out)
         text_add_str(out, r != NULL && r->last != NULL && r->last->node != NULL ? r->last->node : "");
     else if (slice_is(name, "pgweir.last_route_reason"))
         text_add_str(out, route_reason_text(r == NULL ? ROUTE_BECAUSE_SINGLE : r->reason));
-    else if (slice_is(name, "pgweir.lsn") && r != NULL && r->token.unresolved_us > 0)
+    else if (slice_is(name, "pgweir.lsn") && r != NULL && (r->token.unresolved_us > 0 || r->token.seen_us > 0))
         text_add_str(out, "unresolved");
     else if (slice_is(name, "pgweir.lsn"))
         lsn_print(r == NULL ? 0 : r->token.lsn, out);

@@ -203,6 +203,7 @@ choose_done(struct session *s)
         return;
     ring_remove(&s->routing->in_held);
     choose_avoid(s, NULL);
+    pool_drop(s->routing->seen_in);
     drop_siblings(s->hall, s->routing->siblings);
     params_drop(s->routing->wishes_of);
     mem_free(s->routing);

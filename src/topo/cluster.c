@@ -93,6 +93,15 @@ show_node(const struct watch_cluster *c, unsigned i, struct node *out)
     snprintf(out->reason, sizeof(out->reason), "%s", reason_of(c, i));
 }
 
+static int
+index_of(const struct watch_cluster *c, const struct watch_node *n)
+{
+    for (unsigned i = 0; i < c->n_nodes; i++)
+        if (c->nodes[i] == n)
+            return (int)i;
+    return -1;
+}
+
 static void
 show_cluster(struct watch_cluster *c, struct cluster *out)
 {
@@ -101,9 +110,11 @@ show_cluster(struct watch_cluster *c, struct cluster *out)
     *out = (struct cluster){ .nodes = mem_zalloc(c->n_nodes * sizeof(struct node)),
                              .n_nodes = c->n_nodes,
                              .primary = c->elected.primary,
+                             .lost = index_of(c, c->lost),
                              .switching = switchover_holds(c),
                              .reign = c->reign,
                              .reign_since_us = c->reign_since_us,
+                             .moved_us = c->moved_us,
                              .consistency = (enum cluster_consistency)conf->consistency,
                              .balance = (enum cluster_balance)conf->balance,
                              .max_lag_us = conf->max_lag,
@@ -173,6 +184,8 @@ sample(struct watch_cluster *c, const struct watch_node *primary)
 {
     struct history *h = &c->history;
 
+    if (h->n == 0 || primary->probe.lsn != h->sample[h->n - 1].lsn)
+        c->moved_us = primary->sampled_us;
     if (h->n > 0 && primary->probe.lsn < h->sample[h->n - 1].lsn)
         history_clear(h); /* a crash took WAL that nobody had been promised */
     history_add(h, primary->sampled_us, primary->probe.lsn);

@@ -42,9 +42,12 @@ scene_init(struct scene *s, unsigned n)
                                      .up_since_us = 1 };
         snprintf(s->nodes[i].name, NODE_NAME, "pg%u", i);
     }
-    s->cluster = (struct cluster){
-        .nodes = s->nodes, .n_nodes = n, .consistency = CLUSTER_SESSION, .max_lag_us = 1000 * MS, .zone = none
-    };
+    s->cluster = (struct cluster){ .nodes = s->nodes,
+                                   .n_nodes = n,
+                                   .lost = -1,
+                                   .consistency = CLUSTER_SESSION,
+                                   .max_lag_us = 1000 * MS,
+                                   .zone = none };
     s->question = (struct route_question){ .is_read = true,
                                            .consistency = -1,
                                            .max_lag_us = -1,
