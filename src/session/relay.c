@@ -194,7 +194,7 @@ broken(struct session *s, uint8_t type)
     log_warning("client=c%" PRIu64 " server=s%" PRIu64
                 " server broke the protocol with a message of type 0x%02x",
                 s->id, server->id, type);
-    fault_set(&why, "08P01", "the server broke the protocol");
+    fault_set(&why, "08006", "the server broke the protocol"); /* what it did before is not known */
     lost_server(s, &why);
     server_close(server, &why);
 }

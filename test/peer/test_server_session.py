@@ -380,3 +380,13 @@ def test_the_end_comes_while_cancels_of_other_workers_are_on_their_way(play):
     wait_until(lambda: len(server.peers) == 2 * clients)
     weir.wanted_status = (4,)  # clients were cut off
     weir.stop()
+
+
+# --- what may have happened all the same
+
+@pytest.mark.parametrize("nonsense", [b"\xde\xad\xbe\xef" * 20, message("v", b"?"), ready("?")], ids=["garbage", "unknown", "status"])
+def test_a_write_answered_by_nonsense_may_have_happened(play, nonsense):
+    weir, _ = play(once("INSERT", lambda p: p.send(nonsense)))
+    w = weir.wire()
+    e = ask(w, "INSERT INTO t VALUES (1)")
+    assert (e.level, e.sqlstate) == ("FATAL", "08007"), e
