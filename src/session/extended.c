@@ -209,7 +209,7 @@ parse_duplicate(struct session *s, const struct taken *m, struct slice name)
     struct statement *st = prepared_names_find(s, name);
 
     ensure_named(s, st, 0);
-    pending_push(s, PENDING_PARSE, PENDING_DUPLICATE)->statement = statement_hold(st);
+    pending_push(s, PENDING_PARSE, PENDING_DUPLICATE)->name = slice_dup(name);
     put_renamed(s, m, WIRE_HEADER, name.len, st);
 }
 

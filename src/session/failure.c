@@ -10,7 +10,7 @@ say_duplicate(struct session *s, const struct wire_error *e, const char *name)
 
     wire_error_fault(e, &why);
     if (slice_is(e->sqlstate, "42P05"))
-        fault_set(&why, "42P05", "prepared statement \"%.63s\" already exists", name == NULL ? "" : name);
+        fault_set(&why, "42P05", "prepared statement \"%.63s\" already exists", name);
     session_say(s, WIRE_ERROR, &why);
 }
 
@@ -89,7 +89,6 @@ relay_error(struct session *s, const struct reply *r)
 {
     struct pending_entry *head = r->head;
     struct wire_error e;
-    const char *name;
     bool duplicate = head != NULL && (head->flags & PENDING_DUPLICATE) != 0;
     bool stale = head != NULL && (head->flags & PENDING_STALE) != 0;
 
@@ -109,11 +108,10 @@ relay_error(struct session *s, const struct reply *r)
         s->copy = COPY_NONE;
         return say_timed_out(s, &e) ? RELAY_SWALLOW : RELAY_PASS;
     }
-    name = duplicate ? prepared_names_of(s, head->statement) : NULL;
-    fail_batch(s);
     if (stale && slice_is(e.sqlstate, "42P05"))
         changes_say_stale(s);
     else if (duplicate)
-        say_duplicate(s, &e, name);
+        say_duplicate(s, &e, stale ? "" : head->name);
+    fail_batch(s);
     return duplicate || say_timed_out(s, &e) ? RELAY_SWALLOW : RELAY_PASS;
 }

@@ -127,6 +127,8 @@ pending_pop(struct session *s)
         drop_answer(e->answer);
     else if (e->kind == PENDING_CLOSE)
         mem_free(e->closed);
+    else if ((e->flags & (PENDING_DUPLICATE | PENDING_STALE)) == PENDING_DUPLICATE)
+        mem_free(e->name);
     else
         statement_drop(e->statement);
     s->n_local -= (e->flags & PENDING_LOCAL) != 0;

@@ -46,6 +46,7 @@ struct pending_entry {
     const struct facts *facts; /* held, or NULL: QUERY, EXECUTE */
     union {
         struct statement *statement; /* held, or NULL: PARSE; BIND and DESCRIBE of a named one */
+        char *name;                  /* owned: PARSE that is DUPLICATE and not STALE; the client's name */
         struct statement_id *closed; /* owned: CLOSE that is OURS */
         struct fault *refusal;       /* owned: REFUSAL */
         struct text *answer;         /* owned: ANSWER */
@@ -115,8 +116,6 @@ prepared_names_add(struct session *s, struct slice name, struct statement *st); 
 /* The client is told that its plan of ST is out of date: the next use makes a new one. */
 void prepared_names_renew(struct session *s, const struct statement *st);
 void prepared_names_remove(struct session *s, struct slice name);
-/* A name of ST, or NULL. */
-const char *prepared_names_of(const struct session *s, const struct statement *st);
 /* Undo prepared_names_add() of ST after its Parse failed: the newest name with it. */
 void prepared_names_undo(struct session *s, const struct statement *st);
 void prepared_names_clear(struct session *s);
@@ -387,8 +386,6 @@ struct slice cancel_key_of(const struct session *s, uint32_t *pid);
 void cancel_forget_client(struct session *s); /* that asked for a cancel, and is gone */
 unsigned cancel_peer(uint32_t pid);           /* whose key begins with PID */
 void cancel_restore(struct session *s, uint32_t pid, struct slice key);
-/* False, and that is counted: N requests are under way already. */
-bool cancel_has_room(struct hall *h, unsigned n);
 void cancel_done(struct hall *h);
 
 /* ---- handover.c ---- */

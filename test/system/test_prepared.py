@@ -148,6 +148,16 @@ def test_parse_of_a_used_name_is_42P05_and_the_client_stays(make_weir):
     assert run(w, "s") == [["1"]]
 
 
+def test_a_used_name_is_told_by_its_name_whatever_follows(make_weir):
+    w = make_weir().wire()
+    for name in "rs":
+        prepare(w, name, "SELECT 1")
+    w.send(wire.parse("s", "SELECT 2"), wire.sync(), wire.close("S", "s"), wire.sync())
+    with pytest.raises(wire.ServerError, match='"s" already exists'):
+        w.finish()
+    w.finish()
+
+
 def test_a_used_name_in_a_batch_fails_the_batch_in_its_place(make_weir):
     w = make_weir().wire()
     prepare(w, "s", "SELECT 1")

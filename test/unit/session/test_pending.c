@@ -83,7 +83,7 @@ an_error_skips_to_sync_and_forgets_what_was_promised(void **state)
     prepared_names_add(s, SLICE("lost"), lost);
     prepared_add(h->server.prepared, kept->id, 7);
     prepared_add(h->server.prepared, lost->id, 7);
-    pending_push(s, PENDING_PARSE, PENDING_DUPLICATE)->statement = statement_hold(kept);
+    pending_push(s, PENDING_PARSE, PENDING_DUPLICATE)->name = mem_strdup("kept");
     pending_push(s, PENDING_PARSE, 0)->statement = lost;
     pending_push(s, PENDING_BIND, 0);
     assert_false(pending_skip_to_sync(s));
