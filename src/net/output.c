@@ -81,10 +81,12 @@ write_some(struct stream *s, struct iovec *v, int n)
     return sent;
 }
 
-/* A broken socket is reported from the loop, never from inside somebody's put. */
+/* A broken socket is reported from the loop, never from inside somebody's put. One that is not broken, but
+ * could not take bytes that are gone now (ENOBUFS), is from here on. */
 static void
 break_later(struct stream *s)
 {
+    shutdown(s->fd, SHUT_RDWR);
     mem_free(s->out);
     s->out = NULL;
     s->out_len = s->out_at = 0;

@@ -14,7 +14,6 @@
 #include "base/text.h"
 
 #define HEADER    6
-#define AT_TYPE   4
 #define READ_SIZE (64 * 1024)
 #define MOST_FDS  32 /* received ahead of their frames */
 
@@ -111,7 +110,7 @@ send_some(struct passage *p, struct parcel_out *o)
     return sendmsg(p->fd, &m, MSG_NOSIGNAL);
 }
 
-/* False: the socket takes no more now. A broken one is seen when it is read. */
+/* False: the socket takes no more now, or never: that is seen when it is read. */
 static bool
 send_first(struct passage *p)
 {
@@ -121,6 +120,8 @@ send_first(struct passage *p)
     do
         n = send_some(p, o);
     while (n == -1 && errno == EINTR);
+    if (n == -1 && errno != EAGAIN && errno != EWOULDBLOCK)
+        shutdown(p->fd, SHUT_RDWR);
     if (n == -1)
         return false;
     if (o->fd != -1)
@@ -159,16 +160,6 @@ passage_put(struct passage *p, uint8_t type, struct slice body, int fd)
     o->fd = fd;
     ring_append(&p->out, &o->in_queue);
     send_all(p);
-}
-
-unsigned
-passage_count(const struct passage *p, uint8_t type)
-{
-    unsigned n = 0;
-
-    ring_each (r, &p->out)
-        n += (uint8_t)container_of(r, struct parcel_out, in_queue)->bytes.data[AT_TYPE] == type;
-    return n;
 }
 
 /* ---- receiving ---- */
@@ -250,7 +241,7 @@ next_frame(struct passage *p, struct passage_frame *f)
         return NOTHING;
     if (at[5] > p->n_fds)
         return BROKEN;
-    *f = (struct passage_frame){ .type = at[AT_TYPE], .body = slice_of(at + HEADER, len - HEADER), .fd = -1 };
+    *f = (struct passage_frame){ .type = at[4], .body = slice_of(at + HEADER, len - HEADER), .fd = -1 };
     if (at[5] == 1)
         f->fd = take_fd(p);
     p->in_at += len;

@@ -478,5 +478,6 @@ stream_has_input(const struct stream *s)
 {
     uint8_t byte;
 
-    return s->ended || recv(s->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) != -1 || errno != EAGAIN;
+    return s->ended || recv(s->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) != -1 ||
+           (errno != EAGAIN && errno != EINTR);
 }
