@@ -80,7 +80,7 @@ void stream_start_tls(struct stream *s, struct tls *tls);
 void stream_close(struct stream *s);
 
 /* Send bytes that stay valid until stream_flush() or the end of the callback. */
-void stream_put_piece(struct stream *s, struct slice bytes);
+void stream_put_piece(struct stream *s, struct slice bytes) __attribute__((noinline));
 static inline void
 stream_put(struct stream *s, struct slice bytes)
 {
@@ -95,7 +95,13 @@ stream_put(struct stream *s, struct slice bytes)
 void stream_put_copy(struct stream *s, struct slice bytes);
 /* Write what is gathered, whoever's it is. Called by the stream after each of its events; by others after
  * stream_put() outside of them. */
-void stream_flush(struct net_turn *t);
+void stream_flush_target(struct net_turn *t); /* there is some */
+static inline void
+stream_flush(struct net_turn *t)
+{
+    if (t->target != NULL)
+        stream_flush_target(t);
+}
 static inline bool
 stream_is_blocked(const struct stream *s)
 {

@@ -33,15 +33,22 @@ block(struct stream *s)
         stream_pause(s->peer, STREAM_PAUSE_PEER);
 }
 
+static ssize_t
+send_both(int fd, struct iovec *v)
+{
+    struct msghdr m = { .msg_iov = v, .msg_iovlen = 2 };
+
+    return sendmsg(fd, &m, MSG_NOSIGNAL);
+}
+
 /* How many bytes the socket took; SIZE_MAX when it is broken (on_end runs later, from the loop). */
 static size_t
 write_plain(struct stream *s, struct iovec *v, int n)
 {
-    struct msghdr m = { .msg_iov = v, .msg_iovlen = (size_t)n };
     ssize_t sent;
 
     do
-        sent = n == 1 ? net_send(s->fd, v->iov_base, v->iov_len) : sendmsg(s->fd, &m, MSG_NOSIGNAL);
+        sent = n == 1 ? net_send(s->fd, v->iov_base, v->iov_len) : send_both(s->fd, v);
     while (sent == -1 && errno == EINTR);
     if (sent >= 0)
         return (size_t)sent;
@@ -133,21 +140,18 @@ join_run(struct net_turn *t)
 }
 
 void
-stream_flush(struct net_turn *t)
+stream_flush_target(struct net_turn *t)
 {
-    struct stream *s = t->target;
     struct iovec v[2];
     int n = 0;
 
-    if (s == NULL)
-        return;
     join_run(t);
     if (t->stage_len > 0)
         v[n++] = (struct iovec){ t->stage, t->stage_len };
     if (t->run_len > 0)
         v[n++] = (struct iovec){ (void *)(uintptr_t)t->run, t->run_len };
     if (n > 0)
-        send_pieces(s, v, n);
+        send_pieces(t->target, v, n);
     t->target = NULL;
     t->run_len = t->stage_len = 0;
 }
