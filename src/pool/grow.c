@@ -72,11 +72,7 @@ static bool
 open_one(struct pool *p)
 {
     struct pool_limits limits = limits_now(p);
-    enum pool_room room;
-
-    if (limits.pool > 0 && pool_count(p->shared) >= limits.pool)
-        return false; /* most clients that wait find it so: no lock for them */
-    room = pool_reserve(p->shared, &limits);
+    enum pool_room room = pool_reserve(p->shared, &limits);
 
     if (room > POOL_FULL && pool_evict_idle(p->pools, p->shared, room))
         room = pool_reserve(p->shared, &limits);
@@ -131,6 +127,15 @@ wanted(const struct pool *p)
     return want;
 }
 
+/* Most clients that wait find it so: no lock for them. */
+static bool
+is_full(const struct pool *p)
+{
+    int64_t most = limits_now(p).pool;
+
+    return most > 0 && pool_count(p->shared) >= most;
+}
+
 void
 pool_grow(struct pool *p)
 {
@@ -144,7 +149,7 @@ pool_grow(struct pool *p)
         return;
     }
     for (unsigned n = wanted(p); n > 0; n--)
-        if (!open_one(p))
+        if (is_full(p) || !open_one(p))
             return;
 }
 

@@ -64,14 +64,11 @@ pool_publish(struct pool *p)
 }
 
 void
-pool_refresh(struct pool *p)
+pool_renew(struct pool *p)
 {
     struct registry *r = p->pools->registry;
-    unsigned generation = registry_generation(r);
 
-    if (p->generation == generation)
-        return;
-    p->generation = generation;
+    p->generation = registry_generation(r);
     p->flags = registry_flags(r, slice_str(p->name));
     p->epoch = registry_epoch(r, slice_str(p->name)) + atomic_load(&p->shared->epoch);
 }

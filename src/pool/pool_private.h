@@ -21,7 +21,14 @@ pool_offer(struct pool *p, struct server *s); /* an idle server: to whoever wait
 void pool_publish(struct pool *p);            /* show waiters and idle servers to the other workers */
 void pool_detach(struct pool *p, struct server *s); /* out of its list and count */
 void pool_attach(struct pool *p, struct server *s, struct ring *list);
-void pool_refresh(struct pool *p); /* flags and epoch, when the registry's generation moved */
+void pool_renew(struct pool *p);
+/* Flags and epoch, when the registry's generation moved. */
+static inline void
+pool_refresh(struct pool *p)
+{
+    if (p->generation != registry_generation(p->pools->registry))
+        pool_renew(p);
+}
 bool pool_may_lend(const struct pool *p);
 
 /* grow.c */

@@ -22,9 +22,11 @@ lifetime(const struct pool *p, const struct server *s)
 bool
 pool_is_too_old(const struct pool *p, const struct server *s)
 {
+    int64_t age = pool_worker(p)->now_us - s->connected_us;
+
     if (p->conf.lifetime_us == 0) /* each is used once */
         return s->lent_us != 0;
-    return pool_worker(p)->now_us - s->connected_us >= lifetime(p, s);
+    return age >= p->conf.lifetime_us / 2 && age >= lifetime(p, s);
 }
 
 static bool

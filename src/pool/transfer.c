@@ -127,6 +127,8 @@ pool_ask_others(struct pool *p)
 {
     unsigned own = pool_worker(p)->index, n = registry_n_workers(p->pools->registry);
 
+    if (n == 1)
+        return;
     for (unsigned i = 0; i < n; i++) {
         struct want *q;
 
