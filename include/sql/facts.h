@@ -25,6 +25,7 @@ enum statement_class {
                       not AND CHAIN) */
     CLASS_MODE,    /* exactly one statement: SET TRANSACTION (not SNAPSHOT) */
     CLASS_SHOW,    /* exactly one statement: SHOW name; the name is in effect-free show_name */
+    CLASS_EXPLAIN, /* exactly one statement: EXPLAIN */
 };
 
 /* What BEGIN or SET says about writing; the last word counts. */
@@ -40,7 +41,9 @@ struct facts_name {
 struct facts {
     uint64_t digest[2];
     enum statement_class class;
-    bool analysed;          /* the parser has seen it and understood it */
+    bool analysed; /* the parser has seen it and understood it */
+    bool plain;    /* one statement that a session has only to send: without effects, no name of a prepared one
+                      in it, and neither BEGIN, COMMIT, SET, SHOW nor EXPLAIN */
     bool transaction_block; /* some statement is BEGIN or START TRANSACTION (statement mode refuses it) */
     bool reads_only;        /* analysed, and every statement, at least one, is for sure a read: SELECT, VALUES,
                                TABLE, SHOW, EXPLAIN that does not run a write. No INTO, no row locks, no

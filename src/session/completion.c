@@ -78,11 +78,35 @@ own_complete(struct session *s, struct pending_entry *e)
     return RELAY_SWALLOW;
 }
 
+/* No is sure: what completed is no COMMIT, ROLLBACK or LISTEN, and not what changes_is_one() knows. */
+static bool
+may_matter(struct slice tag)
+{
+    switch (tag.len == 0 ? '\0' : tag.data[0]) {
+    case 'A':
+    case 'C':
+    case 'D':
+    case 'I':
+    case 'L':
+    case 'R':
+        return true;
+    default:
+        return false;
+    }
+}
+
+static struct slice
+tag_of(struct slice body)
+{
+    struct wire_cursor c = wire_cursor(body);
+
+    return wire_get_string(&c);
+}
+
 enum relayed
 relay_complete(struct session *s, const struct reply *r)
 {
-    struct wire_cursor c = wire_cursor(r->body);
-    struct slice tag = r->type == 'C' ? wire_get_string(&c) : SLICE("");
+    struct slice tag = r->type == 'C' && may_matter(r->body) ? tag_of(r->body) : SLICE("");
     struct pending_entry *e = r->head;
 
     s->copy = COPY_NONE;
@@ -96,7 +120,8 @@ relay_complete(struct session *s, const struct reply *r)
         completed(s, e->facts, e->n_done, tag);
     if (s->routing != NULL && s->routing->wrote)
         known_completed(s, tag);
-    changes_completed(s, e->facts, e->n_done, tag);
+    if (tag.len > 0)
+        changes_completed(s, e->facts, e->n_done, tag);
     e->n_done++;
     if (e->kind == PENDING_EXECUTE) {
         pending_pop(s);
@@ -106,6 +131,12 @@ relay_complete(struct session *s, const struct reply *r)
 }
 
 /* ---- the end of a request ---- */
+
+static bool
+is_status(uint8_t status)
+{
+    return status == 'I' || status == 'T' || status == 'E';
+}
 
 static void
 count_request(struct session *s, char status)
@@ -127,7 +158,8 @@ count_request(struct session *s, char status)
 static void
 transaction_ended(struct session *s)
 {
-    settings_commit(s);
+    if (s->log != NULL)
+        settings_commit(s);
     settings_confirm(s);
     bound_clear(s);
     changes_ended(s);
@@ -143,7 +175,7 @@ relay_ready(struct session *s, const struct reply *r)
     struct pending_entry *e = r->head;
     bool ours, holds;
 
-    if (r->body.len != 1 || memchr("ITE", r->body.data[0], 3) == NULL || e == NULL ||
+    if (r->body.len != 1 || !is_status(r->body.data[0]) || e == NULL ||
         (e->kind != PENDING_QUERY && e->kind != PENDING_SYNC && e->kind != PENDING_CALL))
         return RELAY_BROKEN;
     ours = (e->flags & PENDING_OURS) != 0;

@@ -80,12 +80,12 @@ link_open_replication(struct session *s, struct slice mode, struct fault *why)
 }
 
 bool
-link_need(struct session *s)
+link_find(struct session *s)
 {
     struct server *server;
 
     if (s->server != NULL)
-        return s->routing == NULL || choose_stays(s);
+        return choose_stays(s);
     if (s->routing != NULL && !choose_pool(s))
         return false;
     s->waiter.on_server = on_server;
@@ -137,7 +137,8 @@ link_put_query(struct session *s, struct text *t, unsigned flags)
 static void
 prepare_server(struct session *s)
 {
-    if (front_settings(s)) { /* what is reported with the answer is compared with what the client knows */
+    if (s->server->settings != s->settings && front_settings(s)) {
+        /* what is reported with the answer is compared with what the client knows */
         params_drop(s->told_before);
         s->told_before = s->told == NULL ? NULL : params_hold(s->told);
     } else if (s->told != s->server->reports) {
@@ -158,8 +159,10 @@ link_begin(struct session *s)
     if (s->opening == NULL)
         s->xact_us = s->request_us;
     prepare_server(s);
-    sql_prepared_bring(s);
-    opening_send(s);
+    if (s->by_sql != NULL)
+        sql_prepared_bring(s);
+    if (s->opening != NULL)
+        opening_send(s);
 }
 
 bool

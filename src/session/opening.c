@@ -193,7 +193,7 @@ opening_send(struct session *s)
 {
     struct opening *o = s->opening;
 
-    if (o == NULL || o->stage != KEPT)
+    if (o->stage != KEPT)
         return;
     front_send(s, text_slice(&o->messages), o->n, PENDING_OPENING);
     o->stage = SENT;

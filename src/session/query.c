@@ -48,7 +48,8 @@ send_query(struct session *s, const struct taken *m, const struct facts *f)
     struct pending_entry *e;
 
     link_begin(s);
-    sequences_check(s, f);
+    if (f != NULL && !f->plain)
+        sequences_check(s, f);
     sql_prepared_check(s, f);
     sequences_note(s, f);
     e = pending_push(s, PENDING_QUERY, 0);
@@ -61,14 +62,46 @@ send_query(struct session *s, const struct taken *m, const struct facts *f)
     take_forward(s, m);
 }
 
+/* What a statement that is not plain, or comes while something is to be committed, may be besides one for the
+ * server: refused, answered here, kept for later. MORE: none of it. */
+static enum take
+take_special(struct session *s, const struct facts *f, struct slice sql)
+{
+    enum listen listen = LISTEN_MAY;
+    struct fault why;
+
+    if (refuse_in_mode(s, f, &why) || !pin_may_run(s, f, &why) || !choose_may_set(f, &why) ||
+        (listen = listen_prepare(s, f, &why)) == LISTEN_MAY_NOT) {
+        take_refuse(s, &why, false);
+        return TAKE_DONE;
+    }
+    if (listen == LISTEN_WAITS)
+        return TAKE_WAIT;
+    if (show_query(s, f, sql) || deallocate_locally(s, f) || opening_query(s, f, sql))
+        return TAKE_DONE;
+    sequences_prefer(s, f);
+    return TAKE_MORE;
+}
+
+static enum take
+take_known(struct session *s, const struct taken *m, const struct facts *f, struct slice sql)
+{
+    enum take answer = f->plain && s->log == NULL ? TAKE_MORE : take_special(s, f, sql);
+
+    if (answer != TAKE_MORE)
+        return answer;
+    if (!link_need(s))
+        return TAKE_WAIT;
+    send_query(s, m, f);
+    return TAKE_DONE;
+}
+
 enum take
 take_query(struct session *s, const struct taken *m)
 {
-    const struct facts *f = NULL;
-    enum take answer = TAKE_DONE;
-    enum listen listen = LISTEN_MAY;
+    const struct facts *f;
+    enum take answer;
     struct slice sql;
-    struct fault why;
 
     if (!m->whole) { /* longer than max_statement_size: nothing is known about it */
         if (s->routing != NULL)
@@ -88,18 +121,7 @@ take_query(struct session *s, const struct taken *m)
     f = take_facts(s, sql);
     if (s->routing != NULL)
         choose_request(s, f, sql);
-    if (refuse_in_mode(s, f, &why) || !pin_may_run(s, f, &why) || !choose_may_set(f, &why) ||
-        (listen = listen_prepare(s, f, &why)) == LISTEN_MAY_NOT)
-        take_refuse(s, &why, false);
-    else if (listen == LISTEN_WAITS)
-        answer = TAKE_WAIT;
-    else if (!show_query(s, f, sql) && !deallocate_locally(s, f) && !opening_query(s, f, sql)) {
-        sequences_prefer(s, f);
-        if (link_need(s))
-            send_query(s, m, f);
-        else
-            answer = TAKE_WAIT;
-    }
+    answer = take_known(s, m, f, sql);
     facts_drop(f);
     return answer;
 }

@@ -217,12 +217,15 @@ has_no_data(uint8_t type)
     return type == '1' || type == '2' || type == 'T' || type == 'n' || type == 't';
 }
 
-/* Replies without data do not stand in the way of another try: the client does not get them twice. */
+/* Replies to what will be sent once more are for nobody. Those without data do not stand in the way of another
+ * try: the client does not get them twice. */
 static enum relayed
 pass_once(struct session *s, const struct reply *r)
 {
     struct routing *g = s->routing;
 
+    if (g->again)
+        return RELAY_SWALLOW;
     if (!s->retriable && g->n_skip == 0)
         return RELAY_PASS;
     if (!has_no_data(r->type) || !r->whole) {
@@ -263,9 +266,7 @@ relay_one(struct session *s, struct slice bytes)
         broken(s, f.type);
     if (what == RELAY_BROKEN || what == RELAY_ENDED)
         return 0;
-    if (what == RELAY_PASS && relay_is_void(s))
-        what = RELAY_SWALLOW;
-    else if (what == RELAY_PASS && s->routing != NULL)
+    if (what == RELAY_PASS && s->routing != NULL)
         what = pass_once(s, &r);
     else if (what == RELAY_PASS)
         s->retriable = false;

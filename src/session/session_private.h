@@ -210,7 +210,7 @@ bool listen_is_to(const struct session *s, struct slice name);
 void listen_settle(struct session *s);
 
 /* ---- sql_prepared.c: statements made by PREPARE ---- */
-/* Before a transaction begins: the server has those of the session. */
+/* Before a transaction begins: the server has those of the session, which has some. */
 void sql_prepared_bring(struct session *s);
 /* Before a statement with these facts is sent: it may name what the session has not, or has by protocol. */
 void sql_prepared_check(struct session *s, const struct facts *f);
@@ -283,8 +283,13 @@ bool ahead_runs(struct slice ahead, struct slice portal, bool may_have_values);
 
 /* ---- link.c: having a server ---- */
 
-/* A linked server, brought to the session's state. False: the session waits, or is gone. */
-bool link_need(struct session *s);
+bool link_find(struct session *s);
+/* A linked server that will do for the request. False: the session waits, or is gone. */
+static inline bool
+link_need(struct session *s)
+{
+    return (s->server != NULL && s->routing == NULL) || link_find(s);
+}
 /* Give the server back when nothing keeps it. */
 void link_try_give_back(struct session *s);
 /* The client goes: what becomes of its server. */
@@ -333,7 +338,8 @@ bool opening_describe(struct session *s, uint8_t what, const struct statement *s
 bool opening_execute(struct session *s);
 /* No is sure: opening_query() would not take SQL. */
 bool opening_may_be(const struct session *s, struct slice sql);
-void opening_send(struct session *s);    /* the server is to get the first request of the block next */
+/* There is one, and the server is to get the first request of its block next. */
+void opening_send(struct session *s);
 void opening_confirm(struct session *s); /* it is done */
 void opening_again(struct session *s);   /* the request is sent to another server: that begins it, too */
 void opening_unlink(struct session *s);  /* the server is gone, and with it what it began */

@@ -61,7 +61,7 @@ sql_prepared_bring(struct session *s)
 {
     struct text *t;
 
-    if (s->by_sql == NULL || s->by_sql == s->server->by_sql)
+    if (s->by_sql == s->server->by_sql)
         return;
     close_others(s);
     for (unsigned i = 0; i < s->by_sql->n; i++) {
@@ -115,7 +115,7 @@ sql_prepared_check(struct session *s, const struct facts *f)
 {
     bool names = f != NULL && f->names_statements;
 
-    if (s->server->status == 'E')
+    if ((!names && s->server->by_sql == NULL) || s->server->status == 'E')
         return;
     if (names || s->hall->setup.conf->general.max_prepared_statements == 0) /* names of the protocol, too */
         close_others(s);

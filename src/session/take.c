@@ -176,21 +176,26 @@ is_batched(uint8_t type)
     return type == 'P' || type == 'B' || type == 'D' || type == 'E' || type == 'C';
 }
 
-/* The same when there is a node to be chosen. */
-static enum take
-take_routed(struct session *s, const struct rule *rule, struct taken *m)
+/* There is a node to be chosen. False: what comes next must not overtake what is sent once more. */
+static bool
+begin_routed(struct session *s, const struct taken *m)
 {
-    enum take answer;
-
     if (s->routing->again)
-        return TAKE_WAIT; /* what comes next must not overtake it */
+        return false;
     if (is_batched(m->frame.type))
         choose_batch(s, m->ahead);
-    answer = take_one(s, rule, m);
-    if (s->state == SESSION_GONE)
-        return TAKE_CLOSED;
+    return true;
+}
+
+static enum take
+end_routed(struct session *s, const struct taken *m, enum take answer)
+{
     s->routing->lent = false; /* it was for this message */
-    return answer == TAKE_WAIT ? refuse_route(s, m->frame.type) : answer;
+    if (answer == TAKE_WAIT)
+        answer = refuse_route(s, m->frame.type);
+    if (answer == TAKE_DONE && s->state != SESSION_GONE)
+        choose_count_rule(s);
+    return answer;
 }
 
 /* One message at the start of BYTES. */
@@ -224,19 +229,21 @@ take_message(struct session *s, struct slice bytes, size_t *used)
     m.body = slice_tail(m.bytes, WIRE_HEADER);
     m.ahead = bytes;
     m.whole = m.bytes.len == m.frame.len;
-    if (front_holds_back(s))
+    if (front_holds_back(s) || (s->routing != NULL && !begin_routed(s, &m)))
         return TAKE_WAIT;
     s->passes = false;
-    answer = s->routing == NULL ? take_one(s, rule, &m) : take_routed(s, rule, &m);
-    if (answer == TAKE_DONE && s->state != SESSION_GONE) {
-        *used = m.bytes.len;
-        if (s->retriable)
-            retry_keep(s, &m);
-        if (s->routing != NULL)
-            choose_count_rule(s);
-        s->client_left = m.frame.len - (uint32_t)m.bytes.len;
-    }
-    return s->state == SESSION_GONE ? TAKE_CLOSED : answer;
+    answer = take_one(s, rule, &m);
+    if (s->routing != NULL) /* not when it is gone */
+        answer = end_routed(s, &m, answer);
+    if (s->state == SESSION_GONE)
+        return TAKE_CLOSED;
+    if (answer != TAKE_DONE)
+        return answer;
+    *used = m.bytes.len;
+    s->client_left = m.frame.len - (uint32_t)m.bytes.len;
+    if (s->retriable)
+        retry_keep(s, &m);
+    return TAKE_DONE;
 }
 
 size_t

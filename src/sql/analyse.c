@@ -80,6 +80,8 @@ classify(struct analysis *a, const PgQuery__Node *stmt)
     } else if (stmt->node_case == PG_QUERY__NODE__NODE_VARIABLE_SHOW_STMT) {
         a->class = CLASS_SHOW;
         a->show_name = lower_dup(stmt->variable_show_stmt->name);
+    } else if (stmt->node_case == PG_QUERY__NODE__NODE_EXPLAIN_STMT) {
+        a->class = CLASS_EXPLAIN;
     }
 }
 

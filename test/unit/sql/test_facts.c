@@ -54,6 +54,8 @@ static const struct {
     { "SHOW a; SHOW b", CLASS_OTHER, 2, false },
     { "SELECT 1", CLASS_OTHER, 1, false },
     { "SET a = 1", CLASS_OTHER, 1, false },
+    { "EXPLAIN (pgweir) SELECT 1", CLASS_EXPLAIN, 1, false },
+    { "EXPLAIN SELECT 1; SELECT 1", CLASS_OTHER, 2, false },
     { "SELEC 1", CLASS_UNKNOWN, 0, false },
     { "SELECT 'a", CLASS_UNKNOWN, 0, false },
 };
@@ -72,6 +74,51 @@ strings_have_the_class_of_the_table(void **state)
             fail_msg("%s: class %d, %u statements", classes[i].sql, (int)f->class, f->n_statements);
         facts_drop(f);
     }
+    facts_table_free(t);
+}
+
+static void
+what_a_session_must_look_at_is_not_plain(void **state)
+{
+    static const char *const plain[] = { "SELECT 1", "insert into t values (1)", "CREATE TABLE t (a int)",
+                                         "COPY t FROM STDIN", "/* a */ UPDATE t SET a = 1;" };
+    static const char *const others[] = { "",
+                                          "SELEC 1",
+                                          "SELECT 1; SELECT 1",
+                                          "BEGIN",
+                                          "COMMIT",
+                                          "COMMIT AND CHAIN",
+                                          "SET TRANSACTION READ ONLY",
+                                          "SET a = 1",
+                                          "RESET ALL",
+                                          "DISCARD ALL",
+                                          "SELECT set_config('a', 'b', false)",
+                                          "SHOW a",
+                                          "EXPLAIN (PGWEIR) SELECT 1",
+                                          "PREPARE a AS SELECT 1",
+                                          "EXECUTE a",
+                                          "DEALLOCATE a",
+                                          "SELECT name FROM pg_prepared_statements",
+                                          "LISTEN a",
+                                          "UNLISTEN *",
+                                          "SAVEPOINT a",
+                                          "ROLLBACK TO a",
+                                          "CREATE TEMP TABLE t (a int)",
+                                          "SELECT currval('s')",
+                                          "SELECT pg_advisory_lock(1)",
+                                          "DO 'SELECT pg_advisory_lock(1)'" };
+    struct facts_table *t = facts_table_new(100, 1);
+
+    (void)state;
+    for (size_t i = 0; i < N(plain) + N(others); i++) {
+        const char *sql = i < N(plain) ? plain[i] : others[i - N(plain)];
+        const struct facts *f = facts_str(t, sql);
+
+        if (f->plain != (i < N(plain)))
+            fail_msg("%s", sql);
+        facts_drop(f);
+    }
+    assert_false(facts_unknown()->plain);
     facts_table_free(t);
 }
 
@@ -443,6 +490,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(strings_have_the_class_of_the_table),
+        cmocka_unit_test(what_a_session_must_look_at_is_not_plain),
         cmocka_unit_test(statements_about_a_whole_transaction_have_a_tag),
         cmocka_unit_test(show_tells_its_name_in_lower_case),
         cmocka_unit_test(the_parser_runs_once_for_statements_that_differ_in_literals),
