@@ -20,7 +20,7 @@ static const char help[] =
     "      --connect        with --check: log in to the server of each database too\n"
     "      --dump-config    print the configuration as it was understood, then exit\n"
     "      --with-secrets   with --dump-config: passwords too\n"
-    "  -V, --version        print the version, then exit\n"
+    "  -V, --version        print the version, with FILE as its console has it, then exit\n"
     "  -h, --help           print this, then exit\n";
 
 enum { LONG_CHECK = 256, LONG_CONNECT, LONG_SECRETS, LONG_DUMP };
@@ -34,13 +34,25 @@ bad_usage(const char *what)
     return EXIT_USAGE;
 }
 
-/* Scripts that call pgweir by PgBouncer's name ask for its version. */
-static void
-say_version(void)
+/* First what SHOW VERSION says, with FILE (NULL: none) or under the name by which this was called. */
+static int
+say_version(const char *file)
 {
-    if (strcmp(program_invocation_short_name, "pgbouncer") == 0)
-        printf("PgBouncer " APP_POOLS_LIKE "\n");
-    printf("pgweir " APP_VERSION "\n");
+    bool compat = strcmp(program_invocation_short_name, "pgbouncer") == 0;
+    struct conf *conf;
+    struct fault why;
+
+    if (file != NULL) {
+        conf = conf_load(file, &why);
+        if (conf == NULL)
+            return bad_usage(why.message);
+        compat = conf->general.compat == CONF_COMPAT_PGBOUNCER;
+        conf_drop(conf);
+    }
+    if (compat)
+        puts("PgBouncer " APP_POOLS_LIKE);
+    puts("pgweir " APP_VERSION);
+    return EXIT_ENDED;
 }
 
 static int
@@ -75,8 +87,8 @@ take(struct options *o, int c)
         o->reboot = true;
         return -1;
     case 'V':
-        say_version();
-        return EXIT_ENDED;
+        o->version = true;
+        return -1;
     case 'h':
         fputs(help, stdout);
         return EXIT_ENDED;
@@ -106,6 +118,8 @@ options_read(struct options *o, int argc, char **argv)
     while ((c = getopt_long(argc, argv, "dqvu:RVh", longs, NULL)) != -1)
         if ((code = take(o, c)) != -1)
             return code;
+    if (o->version && optind >= argc - 1)
+        return say_version(argv[optind]);
     if (optind != argc - 1)
         return bad_usage(optind == argc ? "which FILE?" : "one FILE only");
     if (o->secrets && !o->dump)

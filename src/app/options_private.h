@@ -8,7 +8,7 @@
 struct options {
     const char *file, *user;
     unsigned verbose;
-    bool daemon, quiet, reboot, check, connect, dump, secrets;
+    bool daemon, quiet, reboot, check, connect, dump, secrets, version;
 };
 
 /* -1: go on. Otherwise the exit code: everything was said. */

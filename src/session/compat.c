@@ -7,7 +7,7 @@
 
 #include "login_private.h"
 
-enum when { WHEN_ANY, WHEN_LOGIN, WHEN_SASL };
+enum when { WHEN_ANY, WHEN_LOGIN, WHEN_SASL, WHEN_WELCOME, WHEN_OPTIONS };
 
 static const struct {
     enum when when;
@@ -23,6 +23,9 @@ is_now(const struct session *s, enum when when)
 {
     if (when == WHEN_ANY)
         return true;
+    if (when == WHEN_WELCOME || when == WHEN_OPTIONS)
+        return s->state == SESSION_WELCOME && s->login != NULL &&
+               (when == WHEN_WELCOME || s->login->has_options);
     return s->state == SESSION_LOGIN &&
            (when == WHEN_LOGIN || (s->login != NULL && s->login->method == HBA_SCRAM));
 }

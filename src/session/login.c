@@ -115,6 +115,7 @@ login_begin(struct session *s, const struct startup *packet)
     struct login *l = s->login = mem_new(struct login);
 
     l->minor = packet->minor > 2 ? 2 : packet->minor;
+    l->has_options = packet->options.len > 0;
     if (!take_identity(s, packet) || !params_take(s, packet))
         return false;
     if (s->replication)

@@ -29,6 +29,7 @@ struct login {
     uint16_t minor; /* of protocol 3 */
     bool sasl_started;
     bool owner, any;                   /* our own user on the console; auth_type = any */
+    bool has_options;                  /* start-up parameter `options` */
     struct hba *hba;                   /* held, or NULL */
     const struct hba_options *options; /* of the rule that decided, or NULL */
     char *host, *roles;                /* for hba; NULL while nobody asked */

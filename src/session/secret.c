@@ -143,10 +143,16 @@ login_ask_server(struct session *s, const char *query, void (*then)(struct sessi
 static void
 on_secret(struct session *s, struct lookup_ask *a)
 {
-    if (a->ok)
-        login_with_secret(s, a->found ? slice_str(a->secret) : slice_of(NULL, 0));
-    else
+    struct fault why;
+
+    if (!a->ok) {
         login_look_up_failed(s, a->why.message);
+    } else if (!a->found && s->hall->setup.conf->general.compat == CONF_COMPAT_PGBOUNCER) {
+        fault_set(&why, "28P01", "no such user"); /* PgBouncer does not ask it for a password */
+        session_close(s, &why);
+    } else {
+        login_with_secret(s, a->found ? slice_str(a->secret) : slice_of(NULL, 0));
+    }
 }
 
 bool

@@ -34,11 +34,27 @@ timeouts_resolve(struct session *s)
     };
 }
 
+/* With compat = pgbouncer a query's time runs while it waits. */
+static bool
+is_query_timeout_first(const struct session *s)
+{
+    int64_t query = s->limits.query_us, wait = s->pool->conf.query_wait_us;
+
+    return s->hall->setup.conf->general.compat == CONF_COMPAT_PGBOUNCER && query > 0 &&
+           (wait == 0 || query <= wait);
+}
+
+static int64_t
+longest_wait(const struct session *s)
+{
+    return is_query_timeout_first(s) ? s->limits.query_us : s->pool->conf.query_wait_us;
+}
+
 /* S waits for a server. */
 static bool
 wants_notice(const struct session *s)
 {
-    int64_t notice = s->hall->setup.conf->general.query_wait_notify, most = s->pool->conf.query_wait_us;
+    int64_t notice = s->hall->setup.conf->general.query_wait_notify, most = longest_wait(s);
 
     return !s->wait_told && notice > 0 && (most == 0 || notice < most);
 }
@@ -48,7 +64,7 @@ waiting_limit(const struct session *s)
 {
     if ((s->pool->flags & DATABASE_PAUSED) != 0)
         return 0;
-    return wants_notice(s) ? s->hall->setup.conf->general.query_wait_notify : s->pool->conf.query_wait_us;
+    return wants_notice(s) ? s->hall->setup.conf->general.query_wait_notify : longest_wait(s);
 }
 
 /* In a transaction that has no server: the limit that is reached first. */
@@ -143,6 +159,16 @@ fault_no_server(struct session *s, struct fault *why)
     fault_hint(why, "Raise the pool size, or look for long transactions in SHOW SERVERS.");
 }
 
+static void
+fault_waited(struct session *s, struct fault *why)
+{
+    fault_no_server(s, why);
+    if (!is_query_timeout_first(s) || strcmp(why->sqlstate, "53300") != 0)
+        return;
+    fault_set(why, "57014", "canceling statement due to query_timeout");
+    fault_detail(why, "It waited for a server for %g s.", (double)s->limits.query_us / 1e6);
+}
+
 /* The client stays; the request it waited with is refused. */
 static void
 refuse_request(struct session *s)
@@ -182,7 +208,7 @@ expire(struct session *s)
             refuse_request(s);
             return;
         }
-        fault_no_server(s, &why);
+        fault_waited(s, &why);
         break;
     case SESSION_READY:
         fault_idle(s, &why);

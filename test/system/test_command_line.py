@@ -219,3 +219,12 @@ def weir_accepts(weir):
         except OSError:
             return False
     return accepts
+
+
+@pytest.mark.parametrize("section", ["pgbouncer", "pgweir"])
+def test_version_of_a_file_is_what_its_console_says(make_weir, section):
+    weir = make_weir(section=section)
+    status, out, _ = run("-V", weir.ini)
+    assert status == 0
+    assert out.split("\n")[0] == weir.console("SHOW VERSION", database="pgbouncer" if section == "pgbouncer" else "pgweir")[0]["version"]
+    assert run("-V", "/nowhere.ini")[0] == 2

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """compat = pgbouncer: SQLSTATEs and messages that PgBouncer's users match; DETAIL and HINT stay pgweir's."""
+import hashlib
 import signal
 
 import pytest
@@ -131,3 +132,35 @@ def test_a_statement_that_is_not_there(make_weir, shows):
     w.send(wire.bind(name="gone") + wire.execute() + wire.sync() if shows == "extended" else wire.query("EXECUTE gone"))
     error, = [m.fields() for m in w.until("Z") if m.kind == "E"]
     assert error["C"] == "26000" and w.value("SELECT 1") == "1"
+
+
+def test_auth_query_that_finds_nobody_says_so(make_weir):
+    weir = make_weir(section="pgbouncer", auth_type="scram-sha-256", userlist={"lookup": "lookup-pw"}, auth_user="lookup")
+    assert said(refused(weir.wire, "stranger", password="x")) == ("FATAL", "08P01", "no such user")
+    assert "closing because: no such user (age=" in weir.log()
+    assert said(refused(weir.wire, "app", password="x")) == ("FATAL", "08P01", "SASL authentication failed")
+
+
+def test_a_secret_that_the_server_cannot_use_is_named(make_weir, cluster):
+    secret = "md5" + hashlib.md5(b"app-pw" + b"in_scram").hexdigest()
+    weir = make_weir(section="pgbouncer", auth_type="trust", userlist={"in_scram": secret})
+    e = refused(weir.wire, "in_scram")
+    assert said(e) == ("FATAL", "08P01", "server login failed: wrong password type") and e.fields["H"]
+
+
+def test_query_timeout_runs_while_waiting_for_a_server(make_weir):
+    weir = make_weir(section="pgbouncer", query_timeout=2, query_wait_timeout=30, default_pool_size=1, pool_mode="transaction")
+    with weir.wire() as first, weir.wire() as second:
+        first.query("BEGIN; SELECT 1")
+        second.send(wire.query("SELECT 1"))
+        assert last_words(second) == ("FATAL", "08P01", "query_timeout")
+        assert first.value("SELECT 'kept'") == "kept"
+
+
+@pytest.mark.parametrize("parameters, message", [
+    ({"options": "-c no_such_thing=1"}, "unsupported startup parameter in options: no_such_thing"),
+    ({"no_such_thing": "1"}, "unsupported startup parameter: no_such_thing")])
+def test_start_up_parameters_that_postgresql_does_not_know(make_weir, parameters, message):
+    weir = make_weir(section="pgbouncer")
+    assert said(refused(weir.wire, **parameters)) == ("FATAL", "08P01", message)
+    assert weir.wire(options="-c extra_float_digits=1").value("SHOW extra_float_digits") == "1"
