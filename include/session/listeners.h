@@ -17,6 +17,8 @@ void
 hall_each_listener(struct hall *h, void (*each)(void *owner, const struct listener_figures *f), void *owner);
 /* RECONNECT: heralds of DATABASE (empty: all) connect anew. */
 void hall_reconnect_listeners(struct hall *h, struct slice database);
+/* PostgreSQL's database TARGET is to be left: those that listen for nobody go. */
+void hall_vacate_listeners(struct hall *h, struct slice target);
 /* The configuration or the topology changed: heralds move to where they belong now. */
 void hall_move_listeners(struct hall *h);
 

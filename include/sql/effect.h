@@ -31,6 +31,7 @@ enum effect_kind {
     EFFECT_MAY_UNPIN, /* may end the last state of one pin reason: DROP, CLOSE name, pg_advisory_unlock() */
     EFFECT_MAY_LEAVE, /* may leave anything: what is not analysed (any statement of it), a DO with a word like
                          TEMP in it */
+    EFFECT_VACATE,    /* wants nobody to be in database name: DROP DATABASE and its like */
 };
 
 /* Why a server must stay with its session. PIN_NONE is 0. Names for SHOW PINS: pin_reason_name(). */

@@ -246,6 +246,8 @@ must_go(struct pool *p, const struct server *s, struct fault *why)
         p->yielded = true;
         return !fault_set(why, "57P01", "evicted");
     }
+    if (pool_is_vacated(p))
+        return !fault_set(why, "57P01", "the database is to be left");
     if (pool_is_too_old(p, s))
         return !fault_set(why, "57P01", "server lifetime over");
     if (s->replication && s->lent_us != 0)

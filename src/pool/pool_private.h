@@ -50,6 +50,7 @@ void pool_note_empty(struct pool *p); /* its last server or session may have lef
 void pool_janitor(struct timer *t);
 void pool_window(struct timer *t);
 void pool_wake_janitor(struct pools *p);
+bool pool_is_vacated(const struct pool *p);
 bool pool_is_too_old(const struct pool *p, const struct server *s);
 
 /* story.c: lines of the log. */

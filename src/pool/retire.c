@@ -4,6 +4,7 @@
  * is due otherwise, and not at all without servers. */
 #include "base/clock.h"
 #include "base/mem.h"
+#include "pool/vacate.h"
 #include "pool_private.h"
 
 #define JANITOR_US (CLOCK_S / 2)
@@ -132,10 +133,40 @@ pool_note_empty(struct pool *p)
         pool_wake_janitor(p->pools);
 }
 
+/* ---- databases that are to be left ---- */
+
+bool
+pool_is_vacated(const struct pool *p)
+{
+    return p->vacate_us != 0 && p->n_sessions == 0 && pool_worker(p)->now_us < p->vacate_us;
+}
+
+static void
+vacate(struct pool *p)
+{
+    struct fault why;
+
+    fault_set(&why, "57P01", "the database is to be left");
+    while (pool_is_vacated(p) && !ring_is_empty(&p->idle))
+        server_close(container_of(ring_first(&p->idle), struct server, in_pool), &why);
+}
+
+void
+pools_vacate(struct pools *p, struct slice target)
+{
+    for (struct pool *pool = p->first; pool != NULL; pool = pool->next) {
+        if (!slice_is(target, pool->target.database))
+            continue;
+        pool->vacate_us = pool_worker(pool)->now_us + POOL_VACATE_US;
+        vacate(pool);
+    }
+}
+
 void
 pool_leave(struct pool *p)
 {
     p->n_sessions--;
+    vacate(p);
     pool_note_empty(p);
 }
 

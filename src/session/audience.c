@@ -142,6 +142,14 @@ sweep(struct timer *t)
     start_sweep(a);
 }
 
+void
+audiences_forget_unused(struct hall *h)
+{
+    for (struct audience *a = h->audiences; a != NULL; a = a->next)
+        while (!ring_is_empty(&a->unused))
+            forget(container_of(ring_first(&a->unused), struct channel, in_unused));
+}
+
 /* Nobody needs C now: it is kept for a while. */
 static void
 see_use(struct channel *c)

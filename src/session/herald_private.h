@@ -28,8 +28,8 @@ struct herald {
     struct who who[MOST_WHO];
     unsigned n_who, at_who, n_final; /* n_final: of who, that PostgreSQL does not let in */
     unsigned failures, host_turn;
-    int64_t retry_us;
-    uint64_t checked_in; /* bytes that it had sent at the last check */
+    int64_t retry_us, vacate_us; /* vacate_us: until then it goes when it listens for nobody */
+    uint64_t checked_in;         /* bytes that it had sent at the last check */
     struct timer timer, check;
     struct text heard; /* messages of this event */
     int64_t n_heard, n_lost;

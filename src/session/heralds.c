@@ -3,6 +3,9 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "herald_private.h"
+#include "pool/vacate.h"
+
+#define VACATED "the database is to be left"
 
 /* ---- mail from the halls ---- */
 
@@ -62,6 +65,27 @@ is_asked(const struct herald *e, const char *name)
 }
 
 static void
+reconnect(struct herald *e, const char *because)
+{
+    struct fault why;
+
+    fault_set(&why, "57P01", "%s", because);
+    e->retry_us = e->hall->worker.now_us;
+    e->failures = 0;
+    if (e->server != NULL)
+        server_close(e->server, &why);
+    herald_arm(e);
+}
+
+/* It listens for nobody in a database that is to be left. */
+static bool
+is_vacated(const struct herald *e)
+{
+    return e->server != NULL && e->topics.n == 0 && ring_is_empty(&e->waiting) &&
+           e->hall->worker.now_us < e->vacate_us;
+}
+
+static void
 drop(struct herald *e, struct listen_ask *a)
 {
     if (!topics_drop(&e->topics, a->name, a->from->index) || !e->up || is_asked(e, a->name)) {
@@ -81,6 +105,8 @@ herald_hear(struct worker *w, struct mail *m)
 
     if (a->drop) {
         drop(e, a);
+        if (is_vacated(e))
+            reconnect(e, VACATED);
     } else {
         note_who(e, a);
         a->due_us = a->patience_us > 0 ? w->now_us + a->patience_us : INT64_MAX;
@@ -95,25 +121,25 @@ herald_hear(struct worker *w, struct mail *m)
 
 /* ---- what operators see and do ---- */
 
-static void
-reconnect(struct herald *e, const char *because)
-{
-    struct fault why;
-
-    fault_set(&why, "57P01", "%s", because);
-    e->retry_us = e->hall->worker.now_us;
-    e->failures = 0;
-    if (e->server != NULL)
-        server_close(e->server, &why);
-    herald_arm(e);
-}
-
 void
 hall_reconnect_listeners(struct hall *h, struct slice database)
 {
     for (struct herald *e = h->heralds; e != NULL; e = e->next)
         if (e->server != NULL && (database.len == 0 || slice_is(database, e->database)))
             reconnect(e, "terminating connection due to administrator command");
+}
+
+void
+hall_vacate_listeners(struct hall *h, struct slice target)
+{
+    audiences_forget_unused(h);
+    for (struct herald *e = h->heralds; e != NULL; e = e->next) {
+        if (e->server == NULL || !slice_is(target, e->server->target->database))
+            continue;
+        e->vacate_us = h->worker.now_us + POOL_VACATE_US;
+        if (is_vacated(e))
+            reconnect(e, VACATED);
+    }
 }
 
 static bool

@@ -230,6 +230,10 @@ void sequences_check(struct session *s, const struct facts *f);
 /* It is sent. */
 void sequences_note(struct session *s, const struct facts *f);
 
+/* ---- vacate.c: databases that are to be left ---- */
+/* A statement with these facts is sent. */
+void vacate_note(struct session *s, const struct facts *f);
+
 /* ---- known.c: facts of texts that were seen lately, by a hash of the whole text ---- */
 void known_open(struct hall *h);
 void known_close(struct hall *h);

@@ -78,6 +78,7 @@ void
 take_note_ending(struct session *s, const struct facts *f)
 {
     retry_note(s, f);
+    vacate_note(s, f);
     if (f == NULL || !f->analysed || f->class == CLASS_END || f->n_statements > 1 || f->transaction_block)
         s->ending = true;
 }

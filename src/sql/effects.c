@@ -130,6 +130,21 @@ on_do(struct effects *e, const PgQuery__DoStmt *stmt)
     }
 }
 
+/* CREATE DATABASE: of the one that is copied. */
+static const char *
+template_of(const PgQuery__CreatedbStmt *stmt)
+{
+    for (size_t i = 0; i < stmt->n_options; i++) {
+        const PgQuery__DefElem *option =
+            stmt->options[i]->node_case == PG_QUERY__NODE__NODE_DEF_ELEM ? stmt->options[i]->def_elem : NULL;
+
+        if (option != NULL && strcmp(option->defname, "template") == 0 && option->arg != NULL &&
+            option->arg->node_case == PG_QUERY__NODE__NODE_STRING)
+            return option->arg->string->sval;
+    }
+    return "template1";
+}
+
 /* One whose statement leaves something must stay where it is: EXECUTE does not show what. */
 static void
 on_prepare(struct effects *e, const PgQuery__PrepareStmt *stmt)
@@ -239,6 +254,19 @@ on_session_statement(struct effects *e, const PgQuery__Node *stmt)
             add_named(e, EFFECT_DEALLOCATE_ALL, NULL);
         else
             add_named(e, EFFECT_DEALLOCATE, stmt->deallocate_stmt->name);
+        return true;
+    case PG_QUERY__NODE__NODE_CREATEDB_STMT:
+        add_named(e, EFFECT_VACATE, template_of(stmt->createdb_stmt));
+        return true;
+    case PG_QUERY__NODE__NODE_DROPDB_STMT:
+        add_named(e, EFFECT_VACATE, stmt->dropdb_stmt->dbname);
+        return true;
+    case PG_QUERY__NODE__NODE_ALTER_DATABASE_STMT:
+        add_named(e, EFFECT_VACATE, stmt->alter_database_stmt->dbname);
+        return true;
+    case PG_QUERY__NODE__NODE_RENAME_STMT:
+        if (stmt->rename_stmt->rename_type == PG_QUERY__OBJECT_TYPE__OBJECT_DATABASE)
+            add_named(e, EFFECT_VACATE, stmt->rename_stmt->subname);
         return true;
     case PG_QUERY__NODE__NODE_LOAD_STMT:
         effects_pin(e, PIN_LOAD, stmt->load_stmt->filename);
