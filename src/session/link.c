@@ -37,6 +37,7 @@ unlink_server(struct session *s)
     s->copy = COPY_NONE;
     s->server_left = 0;
     s->extended = EXTENDED_CLEAN;
+    take_resume(s);
 }
 
 static void
@@ -195,8 +196,6 @@ link_try_give_back(struct session *s)
     if (server == NULL || s->state != SESSION_LINKED || !link_is_quiet(s))
         return;
     s->since_us = session_now(s);
-    if (s->client.paused & STREAM_PAUSE_OWNER)
-        stream_resume(&s->client, STREAM_PAUSE_OWNER);
     if (server->status != 'I')
         return;
     if (s->holds != NULL)
@@ -281,6 +280,7 @@ on_quiet(struct server *server)
             retry_elsewhere(s);
         return;
     }
+    take_resume(s);
     link_try_give_back(s);
     same = s->server == server && s->state == SESSION_LINKED;
     if (same)

@@ -256,6 +256,8 @@ struct taken {
     bool whole;
 };
 size_t take_bytes(struct session *s, struct slice bytes);
+/* Replies came, or will not: a client that was not read because of them is read again. */
+void take_resume(struct session *s);
 enum take take_query(struct session *s, const struct taken *m);
 enum take take_call(struct session *s, const struct taken *m);
 enum take take_parse(struct session *s, const struct taken *m);

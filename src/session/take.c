@@ -247,6 +247,23 @@ take_message(struct session *s, struct slice bytes, size_t *used)
     return TAKE_DONE;
 }
 
+/* Too much is outstanding. What the server answered it may keep until it is asked, and the client, which would
+ * do that in its time, is not heard any more. */
+static void
+pause_client(struct session *s)
+{
+    stream_pause(&s->client, STREAM_PAUSE_OWNER);
+    if (s->server != NULL && !s->lost)
+        stream_put(&s->server->stream, SLICE("H\0\0\0\4"));
+}
+
+void
+take_resume(struct session *s)
+{
+    if (pending_count(s) <= MOST_PENDING / 2)
+        stream_resume(&s->client, STREAM_PAUSE_OWNER);
+}
+
 size_t
 take_bytes(struct session *s, struct slice bytes)
 {
@@ -258,7 +275,7 @@ take_bytes(struct session *s, struct slice bytes)
             continue;
         }
         if (pending_count(s) > MOST_PENDING) {
-            stream_pause(&s->client, STREAM_PAUSE_OWNER);
+            pause_client(s);
             break;
         }
         switch (take_message(s, slice_tail(bytes, used), &n)) {

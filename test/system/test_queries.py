@@ -66,6 +66,24 @@ def test_the_answer_is_postgresqls_own(client, direct, name):
     answer(client, wire.query("ROLLBACK"))
 
 
+def test_a_client_may_send_without_end_before_it_asks_for_answers(client):
+    """The server's answers come when they fill its buffer; nothing in between asks for them."""
+    n = 12000
+    client.send(wire.parse("many", "SELECT 1"), *[wire.bind("", "many") + wire.describe() + wire.execute()] * n, wire.sync())
+    kinds = "".join(m.kind for m in client.until("Z", 30) if m.kind not in "SNA")
+    assert kinds == "1" + "2TDC" * n + "Z"
+    client.query("DEALLOCATE many")
+
+
+def test_answers_that_no_server_gives_do_not_hold_up_those_of_a_server(client):
+    """The first answer waits in the server, and all the others for it."""
+    client.extended("SELECT 1", name="same")
+    client.send(wire.bind("", "same"), wire.execute(), *[wire.close("S", "never_made")] * 20000, wire.sync())
+    kinds = "".join(m.kind for m in client.until("Z", 30) if m.kind not in "SNA")
+    assert kinds == "2DC" + "3" * 20000 + "Z"
+    client.query("DEALLOCATE same")
+
+
 def test_function_call_answers_its_value(client):
     kinds = answer(client, wire.function_call(1397, struct.pack("!i", -5)))  # int4abs
     assert [m.kind for m in kinds] == ["V", "Z"]
