@@ -84,6 +84,21 @@ on_own_error(struct session *s, const struct wire_error *e, const struct pending
     return RELAY_ENDED;
 }
 
+/* What a statement locked before it failed stays locked. */
+static void
+note_locks(struct session *s, const struct pending_entry *head)
+{
+    const struct facts *f = head->facts;
+
+    for (unsigned i = 0; f != NULL && i < f->n_effects; i++) {
+        const struct effect *e = &f->effects[i];
+
+        if ((e->statement == head->n_done || !f->analysed) &&
+            (e->kind == EFFECT_MAY_LEAVE || (e->kind == EFFECT_PIN && e->pin == PIN_ADVISORY_LOCK)))
+            holds_may_have_locked(s);
+    }
+}
+
 enum relayed
 relay_error(struct session *s, const struct reply *r)
 {
@@ -103,6 +118,7 @@ relay_error(struct session *s, const struct reply *r)
         return RELAY_SWALLOW;
     if (!session_in_block(s))
         settings_rollback(s);
+    note_locks(s, head);
     changes_stale(s, head, &e);
     if (head->kind == PENDING_QUERY || head->kind == PENDING_CALL) {
         s->copy = COPY_NONE;

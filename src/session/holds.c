@@ -70,6 +70,12 @@ holds_may_have_begun(struct session *s)
 }
 
 void
+holds_may_have_locked(struct session *s)
+{
+    doubt(s)->any |= 1u << PIN_ADVISORY_LOCK;
+}
+
+void
 holds_setting(struct session *s, struct slice name)
 {
     text_add(&doubt(s)->names, name);

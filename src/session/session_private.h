@@ -186,6 +186,8 @@ bool session_is_pinned(const struct session *s);
 void holds_may_have_ended(struct session *s, enum pin_reason reason);
 /* Nobody knows what the statement did. */
 void holds_may_have_begun(struct session *s);
+/* The statement failed, perhaps after it had taken an advisory lock. */
+void holds_may_have_locked(struct session *s);
 /* The setting NAME has a value that only the server knows. */
 void holds_setting(struct session *s, struct slice name);
 bool holds_doubts(const struct session *s, enum pin_reason reason);

@@ -22,10 +22,6 @@ ENDING = {
 }
 
 
-def pinned(weir):
-    return [r["pinned"] for r in weir.console("SHOW PINS")]
-
-
 @pytest.mark.parametrize("name", ENDING)
 @pytest.mark.parametrize("protocol", ["query", "extended"])
 def test_the_pin_ends_with_the_last_of_its_kind(make_weir, name, protocol):
@@ -183,6 +179,36 @@ def test_a_lock_taken_after_all_were_given_up_pins(make_weir):
     waits(weir, b)
     a.query("BEGIN; SELECT pg_advisory_unlock_all(); ROLLBACK")
     assert b.finish() == [["b"]]
+
+
+@pytest.mark.parametrize("statement", ["SELECT 1 / (pg_advisory_lock(7105) IS NULL)::int",
+                                       "DO $$ BEGIN PERFORM pg_advisory_lock(7105); RAISE 'no'; END $$",
+                                       "SELECT 1; SELECT 1 / (pg_advisory_lock(7105) IS NULL)::int", LONG +
+                                       "SELECT 1 / (pg_advisory_lock(7105) IS NULL)::int"], ids=["alone", "do", "second", "long"])
+@pytest.mark.parametrize("block", [False, True], ids=["alone", "block"])
+def test_a_lock_taken_by_a_statement_that_failed_pins(make_weir, statement, block):
+    weir = make_weir(default_pool_size=2, workers=1)
+    a, b = weir.wire(), weir.wire()
+    if block:
+        a.query("BEGIN")
+    with pytest.raises(wire.ServerError):
+        a.query(statement)
+    if block:
+        a.query("ROLLBACK")
+    mine = a.value("SELECT pg_backend_pid()")
+    for _ in range(3):
+        assert b.value("SELECT pg_backend_pid()") != mine
+    assert a.value("SELECT pg_advisory_unlock(7105)") == "t"
+    wait_until(lambda: weir.console("SHOW PINS") == [])
+
+
+def test_a_statement_that_failed_and_locked_nothing_does_not_pin(make_weir):
+    weir = make_weir(default_pool_size=1)
+    a, b = weir.wire(), weir.wire()
+    with pytest.raises(wire.ServerError):
+        a.extended("SELECT pg_advisory_lock(7106) WHERE 1 / length($1) > 0", [""])
+    assert b.value("SELECT 'b'") == "b"
+    assert a.notices == []
 
 
 def test_an_authorization_that_only_the_server_knows_of_pins(make_weir, cluster):
