@@ -28,7 +28,7 @@ BY_NAME = [
 """, ""),
     ("""SELECT pg_catalog.pg_isolation_test_session_is_blocked($1, '{""",
      """SELECT coalesce(pg_catalog.bool_or(pg_catalog.pg_isolation_test_session_is_blocked(a.pid, (SELECT pg_catalog.array_agg(b.pid)"""
-     """ FROM pg_catalog.pg_stat_activity b WHERE b.application_name LIKE 'isolation/%' AND b.state <> 'idle'"""
+     """ FROM pg_catalog.pg_stat_activity b WHERE b.application_name LIKE 'isolation/%'"""
      """ AND b.pid <> pg_catalog.pg_backend_pid()))), false) FROM pg_catalog.pg_stat_activity a"""
      """ WHERE a.application_name = $1 AND a.state <> 'idle'"""),
 ]
