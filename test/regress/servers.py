@@ -17,6 +17,7 @@ max_prepared_transactions = 64
 max_connections = 200
 log_min_messages = warning
 log_line_prefix = '%m %b[%p] %q%a '
+unix_socket_directories = ''
 """
 
 # Options of pgweir; None: nothing stands between the tests and the server. Servers of session mode are used once: some tests see
@@ -37,7 +38,7 @@ class Server:
         self.data, self.port, self.log = os.path.join(folder, "data"), place.free_port(), os.path.join(folder, "postgresql.log")
         place.run(f"{programs()}/initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-N", "-E", "UTF8", "--no-locale")
         with open(os.path.join(self.data, "postgresql.conf"), "a") as f:
-            f.write(SETTINGS + f"unix_socket_directories = '{folder}'\n")
+            f.write(SETTINGS)
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(place.command(f"{programs()}/postgres", "-D", self.data, "-p", self.port), cwd=folder,
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log)

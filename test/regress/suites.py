@@ -51,8 +51,7 @@ def isolation(programs, way, out, options):
 
 
 def pipeline(programs, way, out, options):
-    """Each test of libpq_pipeline as PostgreSQL's 001_libpq_pipeline.pl runs it: over a Unix socket (`uniqviol` waits for ever
-    once its last flush does not fit, which only TCP's far larger buffers bring about), and with what went over the wire where
+    """Each test of libpq_pipeline, as PostgreSQL's 001_libpq_pipeline.pl runs it, and what went over the wire where
     PostgreSQL says what that should be."""
     traces, results = os.path.join(os.path.dirname(programs.pipeline), "traces"), {}
     with start(way, out) as (port, folder):
@@ -60,7 +59,7 @@ def pipeline(programs, way, out, options):
             wanted, trace = os.path.join(traces, name + ".trace"), os.path.join(folder, name + ".trace")
             traced = ["-t", trace] if os.path.exists(wanted) else []
             status, said = _run(programs.pipeline, "-r", "700", *traced, name,
-                                f"host={folder} port={port} user=postgres dbname=postgres", folder=folder, limit=60)
+                                f"host=127.0.0.1 port={port} user=postgres dbname=postgres", folder=folder, limit=60)
             place.write(os.path.join(folder, name + ".out"), said)
             results[name] = {0: "ok", None: "TIMEOUT"}.get(status, "FAILED")
             if traced:
