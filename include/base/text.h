@@ -39,6 +39,7 @@ const char *text_str(const struct text *t);
 struct slice text_slice(const struct text *t);
 /* Forget the content, keep the memory. */
 void text_clear(struct text *t);
+void text_drop_head(struct text *t, size_t n); /* its first N bytes */
 /* Free everything; T may be used again. */
 void text_done(struct text *t);
 /* The string becomes the caller's (mem_free); T is empty afterwards. */

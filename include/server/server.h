@@ -91,6 +91,8 @@ struct server {
     bool changed;            /* this transaction changed tables */
     struct params *by_sql;   /* statements that it knows by names of sessions (name -> SQL); NULL: none */
     struct text request;     /* of its borrower: what it works on (session/retry.c) */
+    unsigned request_whole;  /* bytes of that up to the end of the last one in it */
+    bool request_cut;        /* some in front of it were answered */
     struct prepared *prepared;
     struct statement_id unnamed; /* what the unnamed statement is */
     uint64_t sequences_of;       /* the session that last ran here what may draw from a sequence; 0: none */

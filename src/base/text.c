@@ -2,6 +2,7 @@
 /* A growing byte string. */
 #include "base/text.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -91,6 +92,16 @@ void
 text_clear(struct text *t)
 {
     t->len = 0;
+}
+
+void
+text_drop_head(struct text *t, size_t n)
+{
+    assert(n <= t->len);
+    if (n == 0)
+        return;
+    t->len -= n;
+    memmove(t->data, t->data + n, t->len + 1);
 }
 
 void

@@ -67,6 +67,7 @@ struct routing {
     const char *refusal, *sqlstate;
     bool warned;             /* of a bad hint in this request */
     bool lent;               /* the server came just now, for the request that waited for it */
+    bool told;               /* the client has data of it */
     bool again;              /* a replica refused it: send it once more when the replica is ready */
     uint16_t n_told, n_skip; /* replies without data that the client has of it; those it must not get twice */
     uint64_t digest;         /* of its statement */

@@ -174,12 +174,14 @@ relay_ready(struct session *s, const struct reply *r)
 {
     struct pending_entry *e = r->head;
     bool ours, holds;
+    size_t n_kept;
 
     if (r->body.len != 1 || !is_status(r->body.data[0]) || e == NULL ||
         (e->kind != PENDING_QUERY && e->kind != PENDING_SYNC && e->kind != PENDING_CALL))
         return RELAY_BROKEN;
     ours = (e->flags & PENDING_OURS) != 0;
     holds = (e->flags & PENDING_HOLDS) != 0;
+    n_kept = e->n_kept;
     s->server->status = (char)r->body.data[0];
     s->copy = COPY_NONE;
     pending_pop(s);
@@ -201,6 +203,8 @@ relay_ready(struct session *s, const struct reply *r)
     }
     if (s->routing != NULL && s->routing->again)
         return RELAY_SWALLOW; /* on_quiet sends it once more */
+    if (s->routing != NULL)
+        retry_answered(s, n_kept);
     if (s->told != s->server->reports)
         settings_tell(s); /* reports of what went in front came with the answer */
     opening_end(s);

@@ -163,8 +163,12 @@ is_told(struct session *s, const struct pending_entry *e)
 
     if (r != NULL && r->again)
         return true;
-    if (r == NULL || (e->kind != PENDING_PARSE && e->kind != PENDING_BIND)) {
+    if (r == NULL || e->n_kept > 0) {
         s->retriable = false;
+        return false;
+    }
+    if (e->kind != PENDING_PARSE && e->kind != PENDING_BIND) {
+        r->told = true;
         return false;
     }
     if (r->n_skip > 0) {

@@ -41,18 +41,12 @@ on_replica(const struct session *s)
     return c != NULL && s->pool->node != NULL && !choose_is_primary(s, c);
 }
 
-static bool
-ends_request(const struct pending_entry *e)
-{
-    return e->kind == PENDING_QUERY || e->kind == PENDING_SYNC || e->kind == PENDING_CALL;
-}
-
 /* Nothing follows the request. */
 static bool
 is_alone(const struct session *s)
 {
     for (unsigned i = 0; i + 1 < pending_count(s); i++)
-        if (ends_request(pending_at(s, i)))
+        if (pending_ends_request(pending_at(s, i)))
             return false;
     return true;
 }
@@ -64,7 +58,7 @@ may_be_sent_again(const struct session *s)
 {
     unsigned n = pending_count(s);
 
-    if (n == 0 || s->extended != EXTENDED_CLEAN || s->client_left > 0 || !ends_request(pending_at(s, n - 1)))
+    if (n == 0 || s->extended != EXTENDED_CLEAN || s->client_left > 0 || !pending_ends_request(pending_at(s, n - 1)))
         return false;
     for (unsigned i = 0; i < n; i++) {
         const struct pending_entry *e = pending_at(s, i);
@@ -91,7 +85,7 @@ begins_again(struct session *s, const struct pending_entry *head, const struct w
         changes_stale(s, head, e);
     else if (no_read && digest != 0 && !mode) /* it is the session, not the statement */
         remember_refused(s->hall, digest);
-    if (!s->retriable || s->rows_flowed || !may_be_sent_again(s))
+    if (!retry_may_start(s) || s->rows_flowed || !may_be_sent_again(s))
         return false;
     return r->again = r->only_primary = true;
 }

@@ -229,7 +229,7 @@ pass_once(struct session *s, const struct reply *r)
     if (!s->retriable && g->n_skip == 0)
         return RELAY_PASS;
     if (!has_no_data(r->type) || !r->whole) {
-        s->retriable = false;
+        g->told = r->type != 'Z'; /* which ends the request before it */
         return RELAY_PASS;
     }
     if (g->n_skip > 0) {

@@ -43,6 +43,7 @@ struct pending_entry {
     uint8_t kind;
     uint16_t flags;
     uint16_t n_done;           /* QUERY: statements completed; EXECUTE of FRONT: those to come */
+    uint16_t n_kept;           /* of what ends a request: its bytes that the server's REQUEST has */
     const struct facts *facts; /* held, or NULL: QUERY, EXECUTE */
     union {
         struct statement *statement; /* held, or NULL: PARSE; BIND and DESCRIBE of a named one */
@@ -59,6 +60,11 @@ bool pending_is_empty(const struct session *s);
 unsigned pending_count(const struct session *s);
 /* Entry I from the oldest. */
 struct pending_entry *pending_at(const struct session *s, unsigned i);
+static inline bool
+pending_ends_request(const struct pending_entry *e)
+{
+    return e->kind == PENDING_QUERY || e->kind == PENDING_SYNC || e->kind == PENDING_CALL;
+}
 void pending_done(struct session *s);
 /* Answer LOCAL entries at the head. */
 void pending_answer_head(struct session *s);
@@ -360,6 +366,9 @@ void retry_begin(struct session *s);
 void retry_note(struct session *s,
                 const struct facts *f); /* a statement with these facts (NULL: unknown) is part of it */
 void retry_keep(struct session *s, const struct taken *m);
+void retry_answered(struct session *s, size_t n); /* the first N bytes of what was kept */
+/* What is outstanding can be sent once more: it is here as a whole, and the client has no data of it. */
+bool retry_may_start(const struct session *s);
 bool retry_start(struct session *s);     /* the server died; false: not possible */
 void retry_elsewhere(struct session *s); /* a replica refused it, and is quiet again */
 

@@ -118,6 +118,31 @@ def test_a_refused_read_runs_on_the_primary_and_what_follows_it_in_its_turn(weir
     assert w.value("SELECT 'still in step'") == "still in step"
 
 
+@pytest.mark.parametrize("first", ["simple", "extended"])
+@pytest.mark.parametrize("name", FOLLOW)
+def test_a_read_refused_behind_answers_runs_on_the_primary(weir, unique, first, name):
+    """Each of them has a transaction of its own: those before it are done with, and it did nothing."""
+    w = weir.wire()
+    sql = f"SELECT liar() AS {unique}"
+    w.send(FOLLOW[name], wire.query(sql) if first == "simple" else wire.extended(sql) + wire.sync(), FOLLOW[name] if name != "extended" else b"")
+    values = [w.finish()[0][0] for _ in range(5 if name != "extended" else 3)]
+    assert values[2].endswith(" pg1")
+    assert values[:2] == {"with a parameter": ["second", "thirdx"], "shown": ["auto", "third"]}.get(name, ["second", "third"])
+    assert values[3:] == (values[:2] if name != "extended" else [])
+    assert w.value("SELECT 'still in step'") == "still in step"
+
+
+def test_a_read_refused_behind_rows_of_its_own_batch_is_the_servers_error(weir, unique):
+    """They belong to one transaction, and the client has a part of it."""
+    w = weir.wire()
+    w.send(wire.extended("SELECT 'first'"), wire.extended(f"SELECT liar() AS {unique}"), wire.sync())
+    with pytest.raises(wire.ServerError, match="25006"):
+        w.finish()
+    assert w.value("SELECT 'still in step'") == "still in step"
+    w.send(wire.extended("SELECT 'first'"), wire.extended(f"SELECT liar() AS {unique}"), wire.sync())
+    assert w.finish()[-1][0].endswith(" pg1"), "it is remembered"
+
+
 @pytest.mark.parametrize("follows", [wire.query("INSERT INTO notes VALUES (92)"), wire.extended("DELETE FROM notes WHERE i = 92") + wire.sync(),
                                      wire.query("SET work_mem = '1MB'"), wire.close("S", "nothing") + wire.sync()])
 def test_a_refused_read_is_not_sent_again_with_what_may_not_run_twice(weir, unique, follows):
