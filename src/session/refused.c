@@ -58,7 +58,8 @@ may_be_sent_again(const struct session *s)
 {
     unsigned n = pending_count(s);
 
-    if (n == 0 || s->extended != EXTENDED_CLEAN || s->client_left > 0 || !pending_ends_request(pending_at(s, n - 1)))
+    if (n == 0 || s->extended != EXTENDED_CLEAN || s->client_left > 0 ||
+        !pending_ends_request(pending_at(s, n - 1)))
         return false;
     for (unsigned i = 0; i < n; i++) {
         const struct pending_entry *e = pending_at(s, i);

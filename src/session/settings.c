@@ -5,7 +5,7 @@
 
 #include "base/mem.h"
 #include "base/ring.h"
-#include "session_private.h"
+#include "choose_private.h"
 
 enum op_kind { OP_SET, OP_RESET, OP_RESET_ALL, OP_PIN, OP_UNPIN, OP_LISTEN, OP_UNLISTEN, OP_SAVEPOINT };
 
@@ -341,14 +341,34 @@ settings_discard(struct session *s)
 
 /* ---- ParameterStatus ---- */
 
+/* What the client is told of the server's reports. A replica's own default_transaction_read_only says nothing
+ * about the entry, through which the session writes. Held for the caller. */
+static struct params *
+to_tell(const struct session *s)
+{
+    const struct slice name = SLICE("default_transaction_read_only");
+    struct params *now = params_hold(s->server->reports);
+    const struct param *old = s->told == NULL ? NULL : params_find(s->told, name),
+                       *new = params_find(now, name);
+
+    const char *standby = s->routing == NULL ? NULL : s->server->target->standby;
+
+    if (standby == NULL || strcmp(standby, "on") == 0 || old == NULL || new == NULL ||
+        slice_equal(old->value, new->value) || params_find(s->settings, name) != NULL ||
+        choose_is_primary(s, choose_cluster(s)))
+        return now;
+    return params_with(now, name, old->value);
+}
+
 void
 settings_tell(struct session *s)
 {
-    struct params *now = s->server->reports;
+    struct params *now;
     struct text *t;
 
-    if (s->told == now)
+    if (s->told == s->server->reports)
         return;
+    now = to_tell(s);
     t = session_scratch(s);
     for (unsigned i = 0; i < now->n; i++) {
         const struct param *old = s->told == NULL ? NULL : params_find(s->told, now->at[i].name);
@@ -358,7 +378,7 @@ settings_tell(struct session *s)
     }
     session_send(s, t);
     params_drop(s->told);
-    s->told = params_hold(now);
+    s->told = now;
 }
 
 /* Values that follow from who and what the server is, and cannot be set by a session. */

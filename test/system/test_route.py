@@ -340,6 +340,31 @@ def test_what_the_new_primary_has_for_a_default_is_told(new_trio, trio_weir):
     assert weir.wire(seconds=20).parameters["default_transaction_read_only"] == "on"
 
 
+def test_what_a_replica_has_for_a_default_is_not_told(trio, trio_weir):
+    """Clients would take the entry, which takes their writes, for one that does not."""
+    for i in (1, 2):
+        trio[i].set(default_transaction_read_only="on")
+    try:
+        weir = trio_weir(trio)
+        w, told = weir.wire(), []
+        note, w._note = w._note, lambda m: (told.append(m.body) if m.kind == "S" else None, note(m))
+        wait_until(lambda: node_of(w) in REPLICAS)
+        w.query("UPDATE register SET v = 1 WHERE k = 46")
+        assert told == [] and w.parameters["default_transaction_read_only"] == "off"
+        assert weir.connect(target_session_attrs="read-write").execute("SELECT 1").fetchone() == (1,)
+        w.query("SET default_transaction_read_only = on")
+        assert w.parameters["default_transaction_read_only"] == "on"
+        wait_until(lambda: node_of(w) in REPLICAS)
+        assert w.parameters["default_transaction_read_only"] == "on"
+        w.query("RESET default_transaction_read_only")
+        assert w.parameters["default_transaction_read_only"] == "off"
+        wait_until(lambda: node_of(w) in REPLICAS)
+        assert w.parameters["default_transaction_read_only"] == "off" and len(told) == 2
+    finally:
+        for i in (1, 2):
+            trio[i].set(default_transaction_read_only="off")
+
+
 def test_a_read_on_a_replica_leaves_the_parameters_of_the_session_alone(weir):
     w = weir.wire()
     before = dict(w.parameters)
