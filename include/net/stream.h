@@ -24,6 +24,7 @@ struct net_turn {
     uint8_t *recv;
     struct spare_buffer *spare; /* for short input that must be kept */
     unsigned n_spare;
+    unsigned rounds; /* how often a stream that has more is read before others get their turn; 0: no limit */
     uint8_t stage[STREAM_STAGE];
 };
 void net_turn_init(struct net_turn *t, struct worker *w);

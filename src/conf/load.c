@@ -41,7 +41,7 @@ unknown_key(struct loading *l, const struct conf_option *rows, const struct conf
     return fault_set(l->why, "F0000", "unknown option %.*s; did you mean %s?", len, name, nearest);
 }
 
-/* A value of PgBouncer's that is not its default: somebody may expect something of it. */
+/* A value of PgBouncer's that is not its default and does nothing: somebody may expect something of it. */
 static bool
 on_kept(struct loading *l, const struct conf_entry *e, const struct conf_option *o)
 {
@@ -50,7 +50,7 @@ on_kept(struct loading *l, const struct conf_entry *e, const struct conf_option 
     if (!conf_section_set(o, &l->c->kept, text_slice(&l->value), l->why))
         return false;
     conf_print(o, &l->c->kept, &value);
-    if (strcmp(text_str(&value), o->initial) != 0)
+    if (o->help[0] != '\0' && strcmp(text_str(&value), o->initial) != 0)
         log_warning("%s:%d: %s changes nothing: %s", e->file, e->line, o->name, o->help);
     text_done(&value);
     return true;

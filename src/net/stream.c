@@ -24,6 +24,7 @@ net_turn_init(struct net_turn *t, struct worker *w)
     memset(t, 0, sizeof(*t));
     t->worker = w;
     t->recv = mem_alloc(STREAM_RECV);
+    t->rounds = 1;
 }
 
 /* ---- buffers of kept input ---- */
@@ -227,12 +228,26 @@ quiet(struct stream *s)
     stream_flush(t);
 }
 
+/* True: there may be more. */
+static bool
+read_once(struct stream *s)
+{
+    size_t len, n;
+    uint8_t *buf = room_for_input(s, &len);
+
+    if (!read_some(s, buf, len, &n))
+        return false;
+    s->n_in += n;
+    show(s, buf - s->in_len, s->in_len + n);
+    return n == len && s->stage == STREAM_OPEN && !s->ended && s->paused == 0;
+}
+
 static void
 on_readable(struct io *io)
 {
     struct stream *s = container_of(io, struct stream, readable);
-    size_t len, n;
-    uint8_t *buf;
+    uint64_t before = s->n_in;
+    unsigned round = 1;
 
     if (s->stage == STREAM_HANDSHAKE) {
         stream_shake(s);
@@ -242,11 +257,10 @@ on_readable(struct io *io)
         s->events->on_tls_hello(s);
         return;
     }
-    buf = room_for_input(s, &len);
-    if (!read_some(s, buf, len, &n))
+    while (read_once(s) && round != s->turn->rounds)
+        round++;
+    if (s->n_in == before)
         return;
-    s->n_in += n;
-    show(s, buf - s->in_len, s->in_len + n);
     if (s->stage == STREAM_OPEN && s->tls != NULL && s->paused == 0 && tls_has_pending(s->tls))
         io_again(s->turn->worker, &s->readable);
     quiet(s);

@@ -51,6 +51,14 @@ setup_drop(struct hall_setup *s)
     tls_context_drop(s->server_tls);
 }
 
+static void
+set_rounds(struct hall *h)
+{
+    const struct conf *c = h->setup.conf;
+
+    h->turn.rounds = c->general.compat == CONF_COMPAT_PGBOUNCER ? (unsigned)c->kept.sbuf_loopcnt : 1;
+}
+
 void
 hall_open(struct hall *h, const struct hall_shared *s, const struct hall_setup *setup)
 {
@@ -80,6 +88,7 @@ hall_open(struct hall *h, const struct hall_shared *s, const struct hall_setup *
     h->pools.next_id = s->next_id;
     h->pools.of_worker = pools_of;
     setup_hold(&h->setup, setup);
+    set_rounds(h);
     pools_configure(&h->pools, setup->conf, setup->secrets, setup->server_tls);
     choose_configure(h);
     if (h->worker.index == 0)
@@ -227,6 +236,7 @@ hall_configure(struct hall *h, const struct hall_setup *setup)
     struct hall_setup old = h->setup;
 
     setup_hold(&h->setup, setup);
+    set_rounds(h);
     h->n_views++;
     pools_configure(&h->pools, setup->conf, setup->secrets, setup->server_tls);
     setup_drop(&old);

@@ -164,3 +164,15 @@ def test_start_up_parameters_that_postgresql_does_not_know(make_weir, parameters
     weir = make_weir(section="pgbouncer")
     assert said(refused(weir.wire, **parameters)) == ("FATAL", "08P01", message)
     assert weir.wire(options="-c extra_float_digits=1").value("SHOW extra_float_digits") == "1"
+
+
+def test_every_setting_is_followed_whatever_track_extra_parameters_says(make_weir):
+    weir = make_weir(section="pgbouncer", default_pool_size=1, pool_mode="transaction", track_extra_parameters="IntervalStyle, search_path",
+                     sbuf_loopcnt=2)
+    a, b = weir.wire(IntervalStyle="iso_8601"), weir.wire(options="-c search_path=pg_catalog")
+    a.query("SET extra_float_digits = 0")
+    for _ in range(2):
+        assert [a.value(f"SHOW {k}") for k in ("IntervalStyle", "extra_float_digits")] == ["iso_8601", "0"]
+        assert [b.value(f"SHOW {k}") for k in ("IntervalStyle", "extra_float_digits", "search_path")] == ["postgres", "1", "pg_catalog"]
+    assert len(b.value("SELECT repeat('x', 1000000)")) == 1000000
+    assert "changes nothing" not in weir.log()

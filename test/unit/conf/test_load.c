@@ -91,7 +91,8 @@ keys_that_only_pgbouncer_has_are_kept_in_its_files_with_one_warning_each(void **
     (void)state;
     n_logged = 0;
     log_set_sink(keep_line);
-    c = good("[pgbouncer]\njob_name = pgbouncer\n\npkt_buf = 8192\n[databases]\n"
+    c = good("[pgbouncer]\njob_name = pgbouncer\n\npkt_buf = 8192\n"
+             "track_extra_parameters = IntervalStyle, search_path\nsbuf_loopcnt = 3\n[databases]\n"
              "a = host=h load_balance_hosts=disable port=7\n");
     log_set_sink(NULL);
     assert_int_equal(n_logged, 1);

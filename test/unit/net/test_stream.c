@@ -61,6 +61,35 @@ what_is_not_used_is_shown_again_before_what_follows(void **state)
     assert_int_equal(p->a.stream.n_in, sent);
 }
 
+/* How often a stream with 3 reads' worth of input is read in one event, by the limit. */
+static void
+a_stream_with_more_to_read_has_its_rounds(void **state)
+{
+    static const struct {
+        unsigned rounds, calls;
+    } cases[] = { { 1, 1 }, { 2, 2 }, { 9, 3 }, { 0, 3 } };
+    struct place *p = *state;
+    uint8_t *piece = mem_zalloc(STREAM_RECV);
+    int room = 1 << 20;
+
+    open_one(p);
+    setsockopt(p->fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        unsigned before = p->a.calls;
+        uint64_t had = p->a.stream.n_in;
+
+        for (int k = 0; k < 2; k++)
+            write_all(p->fd, slice_of(piece, STREAM_RECV));
+        write_all(p->fd, slice_of(piece, 100));
+        p->turn.rounds = cases[i].rounds;
+        turn_until(p, p->a.calls > before);
+        assert_int_equal(p->a.calls - before, cases[i].calls);
+        turn_until(p, p->a.stream.n_in == had + 2 * STREAM_RECV + 100);
+        text_clear(&p->a.got);
+    }
+    mem_free(piece);
+}
+
 static size_t
 use_whole_message(struct end *e, struct slice bytes)
 {
@@ -388,6 +417,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         PLACED(what_is_not_used_is_shown_again_before_what_follows),
+        PLACED(a_stream_with_more_to_read_has_its_rounds),
         PLACED(a_message_may_be_held_until_it_is_whole),
         PLACED(an_owner_that_waits_holds_no_more_than_it_allows_and_one_read),
         PLACED(a_paused_stream_reads_nothing_until_it_resumes),
