@@ -23,7 +23,8 @@ enum hba_method {
     HBA_LDAP,
     /* no method yet: ask again when that is known */
     HBA_NEEDS_ROLES,
-    HBA_NEEDS_HOST
+    HBA_NEEDS_HOST,
+    HBA_NEEDS_NAME /* of the system user at the other end; hba_decide() does not ask for it */
 };
 
 /* What the client's certificate must be, besides the method: signed by the CA, and made out to the user. */
@@ -33,7 +34,9 @@ enum hba_clientcert { HBA_CLIENTCERT_NONE, HBA_CLIENTCERT_CA, HBA_CLIENTCERT_FUL
 struct hba_options {
     char *map; /* name of an ident map, or NULL */
     enum hba_clientcert clientcert;
+    bool by_dn;        /* the whole name in the certificate counts, as in RFC 2253 */
     char *pam_service; /* NULL: the program's name */
+    bool pam_use_hostname;
     struct outside_ldap ldap;
 };
 

@@ -22,7 +22,7 @@ struct outside_ldap {
 
 struct outside_who {
     const char *user, *password;
-    const char *from;   /* address of the client, or "[local]" */
+    const char *from;   /* address or name of the client, or "[local]" */
     int64_t timeout_us; /* of each step of a conversation by network; 0: the library's own */
 };
 

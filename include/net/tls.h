@@ -46,6 +46,8 @@ bool tls_alpn_is_postgresql(const struct tls *t);
 bool tls_has_certificate(const struct tls *t);
 /* The common name of the peer's verified certificate; false: it showed none. */
 bool tls_peer_name(const struct tls *t, char *out, size_t len);
+/* All of its name, as in RFC 2253. */
+bool tls_peer_dn(const struct tls *t, char *out, size_t len);
 /* "TLSv1.3/TLS_AES_256_GCM_SHA384" */
 void tls_describe(const struct tls *t, char *out, size_t len);
 

@@ -41,7 +41,7 @@ struct hall_console {
 };
 
 /* What only others know at a login; each has helper threads of its own. */
-enum hall_outside { HALL_PAM, HALL_LDAP, HALL_NAMES, HALL_N_OUTSIDE };
+enum hall_outside { HALL_PAM, HALL_LDAP, HALL_NAMES, HALL_USERS, HALL_N_OUTSIDE };
 
 struct hall {
     struct worker worker; /* first: a hall is its worker */

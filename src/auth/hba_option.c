@@ -8,7 +8,6 @@
 #define OF(method) (1u << (method))
 #define OF_PAM     OF(HBA_PAM)
 #define OF_LDAP    OF(HBA_LDAP)
-#define OF_CERT    OF(HBA_CERT)
 #define OF_NAMED   (OF(HBA_PEER) | OF(HBA_CERT))
 #define OF_ANY     (~0u)
 
@@ -70,10 +69,12 @@ take_cert(const struct taking *t, void *field)
 }
 
 static bool
-take_cn(const struct taking *t, void *field)
+take_name(const struct taking *t, void *field)
 {
-    (void)field;
-    return strcmp(t->value, "CN") == 0 || fault_set(t->why, "F0000", "only the common name, CN, is supported");
+    if (t->rule->link != HBA_LINK_TLS)
+        return fault_set(t->why, "F0000", "it is only for hostssl connections");
+    *(bool *)field = strcmp(t->value, "DN") == 0;
+    return *(bool *)field || strcmp(t->value, "CN") == 0 || fault_set(t->why, "F0000", "it must be CN or DN");
 }
 
 static bool
@@ -119,7 +120,8 @@ ldap_is_whole(const struct outside_ldap *l, struct fault *why)
                   l->attribute != NULL || l->filter != NULL;
 
     if (l->server == NULL || l->server[0] == '\0')
-        return fault_set(why, "F0000", "method \"ldap\" needs ldapserver or ldapurl");
+        return fault_set(why, "F0000",
+                         "method \"ldap\" needs ldapserver or ldapurl: servers are not looked for in DNS");
     if (affixes == search)
         return fault_set(why, "F0000",
                          "method \"ldap\" needs either ldapprefix and ldapsuffix, or ldapbasedn for a search");

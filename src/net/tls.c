@@ -344,6 +344,28 @@ tls_has_certificate(const struct tls *t)
 }
 
 bool
+tls_peer_dn(const struct tls *t, char *out, size_t len)
+{
+    X509 *cert = SSL_get1_peer_certificate(t->ssl);
+    BIO *text = BIO_new(BIO_s_mem());
+    const char *at = NULL;
+    long n = -1;
+
+    if (cert != NULL && text != NULL && SSL_get_verify_result(t->ssl) == X509_V_OK &&
+        X509_NAME_print_ex(text, X509_get_subject_name(cert), 0, XN_FLAG_RFC2253) >= 0)
+        n = BIO_get_mem_data(text, &at);
+    if (n > 0 && (size_t)n < len && memchr(at, '\0', (size_t)n) == NULL) {
+        memcpy(out, at, (size_t)n);
+        out[n] = '\0';
+    } else {
+        n = -1;
+    }
+    BIO_free(text);
+    X509_free(cert);
+    return n > 0;
+}
+
+bool
 tls_peer_name(const struct tls *t, char *out, size_t len)
 {
     X509 *cert = SSL_get1_peer_certificate(t->ssl);

@@ -81,6 +81,8 @@ login_go_on(struct session *s)
         session_close(s, &why);
     else if (l->method == HBA_NEEDS_HOST)
         host_ask(s);
+    else if (l->method == HBA_NEEDS_NAME)
+        system_user_ask(s);
     else if (l->method == HBA_NEEDS_ROLES)
         roles_ask(s);
     else if (l->any && !any_is_fine(s))
@@ -140,6 +142,7 @@ login_free(struct session *s)
         outside_forget(l->outside);
     hba_drop(l->hba);
     mem_free(l->host);
+    mem_free(l->system_user);
     mem_free(l->roles);
     if (l->secret != NULL)
         mem_wipe(l->secret, strlen(l->secret));

@@ -32,7 +32,7 @@ struct login {
     bool has_options;                  /* start-up parameter `options` */
     struct hba *hba;                   /* held, or NULL */
     const struct hba_options *options; /* of the rule that decided, or NULL */
-    char *host, *roles;                /* for hba; NULL while nobody asked */
+    char *host, *roles, *system_user;  /* for hba; NULL while nobody asked, empty for none */
     uint8_t salt[4];
     struct scram_keys *keys;    /* of a password that was compared with a SCRAM secret and is right; or NULL */
     char *secret;               /* from the user list or auth_query; NULL: no such user */
@@ -73,6 +73,7 @@ void login_look_up_failed(struct session *s, const char *cause);
 /* ---- roles.c, outside.c: login_go_on() follows, or login_accept() ---- */
 void roles_ask(struct session *s);
 void host_ask(struct session *s);
+void system_user_ask(struct session *s);
 void outside_ask(struct session *s, struct slice password);
 void outside_forget(struct outsider *o);
 

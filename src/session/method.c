@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* How a client has to prove who it is: auth_type, or the rules of hba with what they need to know. */
-#include <pwd.h>
 #include <sys/socket.h>
 
 #include "login_private.h"
@@ -17,35 +16,27 @@ method_peer_uid(const struct session *s, uid_t *uid)
     return true;
 }
 
-static bool
-peer_name(const struct session *s, char *out, size_t len)
-{
-    char buf[4096];
-    struct passwd pw, *found = NULL;
-    uid_t uid;
-
-    if (!method_peer_uid(s, &uid) || getpwuid_r(uid, &pw, buf, sizeof(buf), &found) != 0 || found == NULL ||
-        strlen(found->pw_name) >= len)
-        return false;
-    strcpy(out, found->pw_name);
-    return true;
-}
-
-static bool
-certificate_name(const struct session *s, char *out, size_t len)
-{
-    return s->client.tls != NULL && tls_peer_name(s->client.tls, out, len);
-}
-
-typedef bool namer(const struct session *s, char *out, size_t len);
-
-/* May the system user that NAME finds log in as this user? */
+/* May the one whom the certificate names log in as this user? */
 static enum hba_method
-map(struct session *s, const struct hba_ask *ask, const struct hba_options *o, namer *name)
+map_certificate(struct session *s, const struct hba_ask *ask, const struct hba_options *o)
 {
-    char system[256];
+    const struct tls *t = s->client.tls;
+    char name[2048];
 
-    return name(s, system, sizeof(system)) ? hba_map_user(s->login->hba, o->map, system, ask) : HBA_REJECT;
+    if (t == NULL || !(o->by_dn ? tls_peer_dn : tls_peer_name)(t, name, sizeof(name)))
+        return HBA_REJECT;
+    return hba_map_user(s->login->hba, o->map, name, ask);
+}
+
+/* May the system user at the other end? */
+static enum hba_method
+map_peer(struct session *s, const struct hba_ask *ask, const struct hba_options *o)
+{
+    const char *name = s->login->system_user;
+
+    if (name == NULL)
+        return HBA_NEEDS_NAME;
+    return name[0] == '\0' ? HBA_REJECT : hba_map_user(s->login->hba, o->map, name, ask);
 }
 
 /* What the rule wants of the certificate besides the method. */
@@ -61,7 +52,7 @@ check_certificate(struct session *s, const struct hba_ask *ask, const struct hba
         return HBA_REJECT;
     }
     if (o->clientcert == HBA_CLIENTCERT_FULL)
-        m = map(s, ask, o, certificate_name);
+        m = map_certificate(s, ask, o);
     if (m == HBA_REJECT)
         fault_set(why, "28000", "certificate authentication failed for user \"%.63s\"", s->user);
     return m;
@@ -71,7 +62,7 @@ static enum hba_method
 by_name(struct session *s, const struct hba_ask *ask, const struct hba_options *o, struct fault *why)
 {
     bool peer = s->login->method == HBA_PEER;
-    enum hba_method m = map(s, ask, o, peer ? peer_name : certificate_name);
+    enum hba_method m = peer ? map_peer(s, ask, o) : map_certificate(s, ask, o);
 
     if (m == HBA_REJECT)
         fault_set(why, "28000", "%s authentication failed for user \"%.63s\"", peer ? "Peer" : "certificate",
@@ -125,6 +116,8 @@ by_rules(struct session *s, struct fault *why)
         fault_reject(s, found.line, why);
     if (l->options == NULL || l->method == HBA_REJECT)
         return l->method;
+    if (l->options->pam_use_hostname && l->host == NULL && !s->is_unix)
+        return HBA_NEEDS_HOST;
     m = check_certificate(s, &ask, l->options, why);
     if (m == HBA_TRUST && (l->method == HBA_PEER || l->method == HBA_CERT))
         return by_name(s, &ask, l->options, why);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* What only others know while a client logs in, and may take long to say: PAM, LDAP, the name of a host. Each
- * kind has threads and a queue of its own, so that one that hangs holds up nobody else; a full queue refuses at
- * once, and an entry whose client is gone or late is passed over. */
+/* What only others know while a client logs in, and may take long to say: PAM, LDAP, the name of a host, that
+ * of a system user. Each kind has threads and a queue of its own, so that one that hangs holds up nobody else;
+ * a full queue refuses at once, and an entry whose client is gone or late is passed over. */
+#include <pwd.h>
 #include <stdatomic.h>
 
 #include "auth/outside.h"
@@ -22,12 +23,13 @@ struct outsider {
     const struct hba_options *options;
     char *user, *password;
     const char *service;
-    char from[NET_ADDRESS_TEXT];
+    char from[HOST_MAX];
     struct net_address address;
+    uid_t uid;
     /* the answer */
     bool right;
     struct fault why;
-    char host[HOST_MAX];
+    char name[HOST_MAX]; /* of the host, or the system user; empty: none */
 };
 
 /* ---- on a helper thread ---- */
@@ -44,6 +46,17 @@ run_password(struct outsider *o)
 }
 
 static void
+find_user(struct outsider *o)
+{
+    char buf[4096];
+    struct passwd pw, *found = NULL;
+
+    if (getpwuid_r(o->uid, &pw, buf, sizeof(buf), &found) == 0 && found != NULL &&
+        strlen(found->pw_name) < sizeof(o->name))
+        strcpy(o->name, found->pw_name);
+}
+
+static void
 run(struct job *j)
 {
     struct outsider *o = container_of(j, struct outsider, job);
@@ -51,7 +64,9 @@ run(struct job *j)
     if (atomic_load(&o->forgotten) || clock_now_us() >= o->due_us)
         fault_set(&o->why, "57014", "it was too late to ask");
     else if (o->kind == HALL_NAMES)
-        net_address_name(&o->address, o->host, sizeof(o->host));
+        net_address_name(&o->address, o->name, sizeof(o->name));
+    else if (o->kind == HALL_USERS)
+        find_user(o);
     else
         run_password(o);
 }
@@ -104,7 +119,10 @@ on_done(struct worker *w, struct mail *m)
         if (o->job.dropped) {
             session_close(s, NULL);
         } else if (o->kind == HALL_NAMES) {
-            s->login->host = mem_strdup(o->host);
+            s->login->host = mem_strdup(o->name);
+            login_go_on(s);
+        } else if (o->kind == HALL_USERS) {
+            s->login->system_user = mem_strdup(o->name);
             login_go_on(s);
         } else {
             on_password(s, o);
@@ -141,9 +159,10 @@ outsider_new(struct session *s, enum hall_outside kind)
 static void
 submit(struct session *s, struct outsider *o)
 {
-    static const char *const names[] = {
-        [HALL_PAM] = "PAM", [HALL_LDAP] = "LDAP", [HALL_NAMES] = "the name of their host"
-    };
+    static const char *const names[] = { [HALL_PAM] = "PAM",
+                                         [HALL_LDAP] = "LDAP",
+                                         [HALL_NAMES] = "the name of their host",
+                                         [HALL_USERS] = "the name of their system user" };
     struct fault why;
 
     if (helper_submit(s->hall->outside[o->kind], &o->job)) {
@@ -163,6 +182,8 @@ outside_ask(struct session *s, struct slice password)
     struct outsider *o = outsider_new(s, s->login->method == HBA_PAM ? HALL_PAM : HALL_LDAP);
 
     o->password = slice_dup(password);
+    if (o->options->pam_use_hostname && s->login->host != NULL && s->login->host[0] != '\0')
+        strcpy(o->from, s->login->host);
     o->service = o->options->pam_service != NULL ? o->options->pam_service : compat ? "pgbouncer" : "pgweir";
     submit(s, o);
 }
@@ -171,6 +192,16 @@ void
 host_ask(struct session *s)
 {
     submit(s, outsider_new(s, HALL_NAMES));
+}
+
+void
+system_user_ask(struct session *s)
+{
+    struct outsider *o = outsider_new(s, HALL_USERS);
+
+    if (!method_peer_uid(s, &o->uid))
+        o->uid = (uid_t)-1; /* of nobody */
+    submit(s, o);
 }
 
 void

@@ -169,6 +169,17 @@ def test_a_certificate_by_a_map(hba_weir, certs):
     assert error(weir, "lookup", **mine) == ("FATAL", "28000", 'certificate authentication failed for user "lookup"')
 
 
+def test_a_certificate_by_its_whole_name(hba_weir, certs):
+    cert, key = certs.leaf("whole", "joe, of app/O=a b/OU=c", None)
+    weir = hba_weir("hostssl all in_trust all cert clientname=DN map=m\nhostssl all app2 all cert clientcert=verify-full clientname=DN map=m\n"
+                    "hostssl all app all cert clientname=CN map=m",
+                    'm "OU=c,O=a b,CN=joe\\, of app" in_trust\nm "/^OU=c,.*CN=joe" app2\nm "joe, of app" app\n')
+    for user in ("in_trust", "app2", "app"):
+        assert who(weir, user, **tls(certs, cert, key)) == user
+        assert error(weir, user, **tls(certs, certs.client_cert, certs.client_key)) == \
+            ("FATAL", "28000", f'certificate authentication failed for user "{user}"')
+
+
 @pytest.mark.parametrize("section", ["pgweir", "pgbouncer"])
 def test_certificates_for_all_by_auth_type(make_weir, certs, section):
     weir = make_weir(section=section, auth_type="cert", client_tls_sslmode="verify-full", client_tls_key_file=certs.server_key,

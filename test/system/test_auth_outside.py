@@ -197,6 +197,21 @@ def test_pam_in_hba(pam, hba_weir):
     assert weir.wire("app2", password="app2-pw").value("SELECT session_user") == "app2"
 
 
+@pytest.mark.parametrize("option, host", [("", "127.0.0.1"), ("pam_use_hostname=1", "localhost")])
+def test_pam_is_told_where_the_client_is(pam, hba_weir, option, host):
+    folder = place.new_folder("where")
+    place.give(folder)
+    script = place.write(f"{folder}/tell", f"#!/bin/sh\necho $PAM_RHOST >{folder}/told\n", 0o755)
+    pam("tells", f"auth required pam_exec.so {script}\naccount required pam_permit.so\n")
+    weir = hba_weir(f"host all all all pam pamservice=tells {option}")
+    try:
+        assert weir.wire(password="app-pw").value("SELECT session_user") == "app"
+        with open(f"{folder}/told") as f:
+            assert f.read() == host + "\n"
+    finally:
+        shutil.rmtree(folder)
+
+
 def test_pam_for_all_by_auth_type(pam, make_weir):
     pam("pgbouncer")
     weir = make_weir(section="pgbouncer", auth_type="pam")
