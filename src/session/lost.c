@@ -141,6 +141,21 @@ lost_opening(struct session *s, const struct fault *why)
     keep_client(s, why);
 }
 
+/* What runs asked the server to end itself, and with it the session. */
+static bool
+is_wanted(const struct session *s, const struct fault *cause)
+{
+    const struct pending_entry *e = pending_head(s);
+    const struct facts *f = e == NULL ? NULL : e->facts;
+
+    if (strcmp(cause->sqlstate, "57P01") != 0)
+        return false;
+    for (unsigned i = 0; f != NULL && i < f->n_effects; i++)
+        if (f->effects[i].kind == EFFECT_QUIT)
+            return true;
+    return false;
+}
+
 void
 lost_server(struct session *s, const struct fault *cause)
 {
@@ -155,7 +170,8 @@ lost_server(struct session *s, const struct fault *cause)
         welcome_lost(s, cause);
         return;
     }
-    if (s->state == SESSION_TUNNEL || session_is_pinned(s) || s->pool->conf.mode == CONF_POOL_SESSION) {
+    if (s->state == SESSION_TUNNEL || session_is_pinned(s) || s->pool->conf.mode == CONF_POOL_SESSION ||
+        is_wanted(s, cause)) {
         state_lost(s, cause);
         return;
     }

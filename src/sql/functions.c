@@ -48,6 +48,18 @@ effects_call_is(const PgQuery__FuncCall *call, const char *name)
     return strcmp(last, name) == 0 && effects_is_system(schema);
 }
 
+/* The first argument of CALL, with or without its name, is a call of NAME. */
+static bool
+is_called_with(const PgQuery__FuncCall *call, const char *name)
+{
+    const PgQuery__Node *first = call->n_args == 0 ? NULL : call->args[0];
+
+    if (first != NULL && first->node_case == PG_QUERY__NODE__NODE_NAMED_ARG_EXPR)
+        first = first->named_arg_expr->arg;
+    return first != NULL && first->node_case == PG_QUERY__NODE__NODE_FUNC_CALL &&
+           effects_call_is(first->func_call, name);
+}
+
 static void
 on_call(struct effects *e, const PgQuery__FuncCall *call)
 {
@@ -57,6 +69,8 @@ on_call(struct effects *e, const PgQuery__FuncCall *call)
         effects_of_hidden_set_config(e, call);
         return;
     }
+    if (effects_call_is(call, "pg_terminate_backend") && is_called_with(call, "pg_backend_pid"))
+        effects_add(e, (struct effect){ .kind = EFFECT_QUIT });
     for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {
         if (strcmp(functions[i].name, name) != 0 ||
             (functions[i].home != HOME_EXTENSION && !effects_is_system(schema)))

@@ -51,6 +51,18 @@ def test_a_lost_transaction_is_40001_and_the_client_stays(make_weir, cluster):
     assert w.value("SELECT 'kept'") == "kept"
 
 
+@pytest.mark.parametrize("before", [None, "BEGIN", "CREATE TEMP TABLE t ()"])
+@pytest.mark.parametrize("way", ["query", "extended"])
+def test_who_ends_its_own_server_ends_its_session(make_weir, way, before):
+    w = make_weir().wire()
+    if before:
+        w.query(before)
+    with pytest.raises(wire.ServerError) as e:
+        getattr(w, way)("SELECT pg_terminate_backend(pg_backend_pid())")
+    assert (e.value.level, e.value.sqlstate) == ("FATAL", "57P01")
+    w.expect_closed()
+
+
 def test_a_lost_transaction_by_the_extended_protocol_skips_to_sync(make_weir, cluster):
     weir = make_weir(default_pool_size=1)
     w = weir.wire()

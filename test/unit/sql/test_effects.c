@@ -31,6 +31,7 @@ static const char *const kind_names[] = {
     [EFFECT_MAY_LEAVE] = "may leave",
     [EFFECT_LISTEN] = "listen",
     [EFFECT_UNLISTEN] = "unlisten",
+    [EFFECT_QUIT] = "quit",
     [EFFECT_VACATE] = "vacate",
 };
 
