@@ -173,12 +173,11 @@ malformed(struct session *s)
 static void
 start_batch(struct session *s, const struct facts *f)
 {
-    bool first = s->extended != EXTENDED_BATCH;
-
-    link_begin(s);
-    s->extended = EXTENDED_BATCH;
-    if (first)
+    if (s->extended != EXTENDED_BATCH) {
+        link_begin(s);
+        s->extended = EXTENDED_BATCH;
         sequences_check(s, f);
+    }
     sql_prepared_check(s, f);
 }
 
@@ -257,8 +256,9 @@ parse_large(struct session *s, const struct taken *m)
     return TAKE_DONE;
 }
 
+/* As take_special(), of a Parse. */
 static enum take
-parse_whole(struct session *s, const struct taken *m, struct slice name, struct statement *st)
+parse_special(struct session *s, struct slice name, struct statement *st)
 {
     struct fault why;
 
@@ -269,6 +269,16 @@ parse_whole(struct session *s, const struct taken *m, struct slice name, struct 
     if (opening_parse(s, name, st) || show_parse(s, name, st))
         return TAKE_DONE;
     sequences_prefer(s, st->facts);
+    return TAKE_MORE;
+}
+
+static enum take
+parse_whole(struct session *s, const struct taken *m, struct slice name, struct statement *st)
+{
+    enum take answer = st->facts->plain ? TAKE_MORE : parse_special(s, name, st);
+
+    if (answer != TAKE_MORE)
+        return answer;
     if (!link_need(s))
         return TAKE_WAIT;
     start_batch(s, st->facts); /* what a Parse names is not run by it: another server may well get it again */
@@ -310,34 +320,44 @@ take_parse(struct session *s, const struct taken *m)
 
 /* ---- Bind, Describe, Execute, Close ---- */
 
+/* The session's own statement NAME, or NULL; *SINCE, for a named one: a plan must be younger. */
 static struct statement *
-find_statement(struct session *s, struct slice name)
+find_statement(struct session *s, struct slice name, int64_t *since)
 {
     if (name.len == 0)
         return s->unnamed;
-    return most_prepared(s) == 0 ? NULL : prepared_names_find(s, name);
+    return most_prepared(s) == 0 ? NULL : prepared_names_look(s, name, since);
 }
 
-/* May what Bind runs go out, as far as it listens? */
-static enum listen
-prepare(struct session *s, struct slice name, struct fault *why)
+/* Bring what find_statement() found to the server. */
+static void
+ensure(struct session *s, struct slice name, struct statement *st, int64_t since)
 {
-    const struct statement *st = find_statement(s, name);
-
-    return st == NULL ? LISTEN_MAY : listen_prepare(s, st->facts, why);
-}
-
-/* Bring the statement NAME to the server; the session's own statement of that name, or NULL. */
-static struct statement *
-ensure(struct session *s, struct slice name, int64_t *since)
-{
-    struct statement *st = find_statement(s, name);
-
     if (name.len == 0)
         ensure_unnamed(s);
-    else if (st != NULL && prepared_names_look(s, name, since) != NULL)
-        ensure_named(s, st, *since);
-    return st;
+    else if (st != NULL)
+        ensure_named(s, st, since);
+}
+
+/* As take_special(), of a Bind of ST. */
+static enum take
+bind_special(struct session *s, const struct taken *m, struct slice portal, struct statement *st)
+{
+    struct fault why;
+
+    if (opening_bind(s, m, portal, st) || show_bind(s, m, portal, st))
+        return TAKE_DONE;
+    sequences_prefer(s, st->facts);
+    switch (listen_prepare(s, st->facts, &why)) {
+    case LISTEN_WAITS:
+        return TAKE_WAIT;
+    case LISTEN_MAY_NOT:
+        take_refuse(s, &why, true);
+        return TAKE_DONE;
+    case LISTEN_MAY:
+        break;
+    }
+    return TAKE_MORE;
 }
 
 /* What does ST give? The client waits for the answer. */
@@ -394,35 +414,31 @@ take_bind(struct session *s, const struct taken *m)
 {
     struct wire_cursor c = wire_cursor(m->body);
     struct slice portal = wire_get_string(&c), name = wire_get_string(&c);
-    bool named = name.len > 0;
-    enum take answer;
+    enum take answer = TAKE_MORE;
+    const struct facts *f;
     struct statement *st;
     int64_t since = 0;
-    enum listen listen;
-    struct fault why;
+    bool named;
 
     if (c.bad)
         return m->whole || m->bytes.len > NAMES_MAX ? malformed(s) : TAKE_MORE;
-    st = find_statement(s, name);
-    if (opening_bind(s, m, portal, st) || show_bind(s, m, portal, st))
-        return TAKE_DONE;
-    sequences_prefer(s, st == NULL ? NULL : st->facts);
-    listen = prepare(s, name, &why);
-    if (listen == LISTEN_WAITS || !link_need(s))
+    st = find_statement(s, name, &since);
+    f = st == NULL ? NULL : st->facts;
+    named = name.len > 0 && st != NULL;
+    if (f != NULL && (!f->plain || s->log != NULL))
+        answer = bind_special(s, m, portal, st);
+    if (answer != TAKE_MORE)
+        return answer;
+    if (!link_need(s))
         return TAKE_WAIT;
-    if (listen == LISTEN_MAY_NOT) {
-        take_refuse(s, &why, true);
-        return TAKE_DONE;
-    }
-    start_batch(s, st == NULL ? NULL : st->facts);
-    st = ensure(s, name, &since);
-    named = named && st != NULL;
+    start_batch(s, f);
+    ensure(s, name, st, since);
     if (named && m->whole && bind_is_settled(s, st, since, &answer))
         return answer;
     s->pool->database->stats.binds++;
-    sequences_note(s, st == NULL ? NULL : st->facts);
-    bound_set(s, portal, st == NULL ? NULL : st->facts);
-    take_note_ending(s, st == NULL ? NULL : st->facts);
+    sequences_note(s, f);
+    bound_set(s, portal, f);
+    take_note_ending(s, f);
     pending_push(s, PENDING_BIND, 0)->statement = named ? statement_hold(st) : NULL;
     if (named)
         put_renamed(s, m, WIRE_HEADER + portal.len + 1, name.len, st);
@@ -446,8 +462,8 @@ take_describe(struct session *s, const struct taken *m)
     struct wire_cursor c = wire_cursor(m->body);
     uint8_t what = wire_get_u8(&c);
     struct slice name = wire_get_string(&c);
-    struct statement *st = what == 'S' && !c.bad ? find_statement(s, name) : NULL, *told = NULL;
-    int64_t since;
+    int64_t since = 0;
+    struct statement *st = what == 'S' && !c.bad ? find_statement(s, name, &since) : NULL, *told = NULL;
 
     if (c.bad)
         return malformed(s);
@@ -457,7 +473,7 @@ take_describe(struct session *s, const struct taken *m)
         return TAKE_WAIT;
     start_batch(s, NULL);
     if (what == 'S')
-        st = ensure(s, name, &since);
+        ensure(s, name, st, since);
     else
         told = just_bound(s);
     if (st != NULL && name.len > 0) {

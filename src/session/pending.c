@@ -88,21 +88,38 @@ pending_free_spare(struct hall *h)
     }
 }
 
+static struct pending *__attribute__((noinline)) make_room(struct session *s)
+{
+    if (s->pending == NULL)
+        s->pending = pending_new(s->hall);
+    else
+        grow(s->pending);
+    return s->pending;
+}
+
+/* Some are counted; most are not. BY is 1 or -1. */
+static void
+count(struct session *s, const struct pending_entry *e, int by)
+{
+    if ((e->flags & PENDING_LOCAL) != 0)
+        s->n_local += by;
+    if ((e->flags & PENDING_FRONT) != 0)
+        s->n_front += by;
+    if (e->kind == PENDING_COPY_END)
+        s->n_copy_ends += by;
+}
+
 struct pending_entry *
 pending_push(struct session *s, enum pending_kind kind, unsigned flags)
 {
     struct pending *p = s->pending;
     struct pending_entry *e;
 
-    if (p == NULL)
-        p = s->pending = pending_new(s->hall);
-    if (p->n == p->size)
-        grow(p);
+    if (p == NULL || p->n == p->size)
+        p = make_room(s);
     e = &p->at[(p->first + p->n++) & (p->size - 1)];
-    s->n_local += (flags & PENDING_LOCAL) != 0;
-    s->n_copy_ends += kind == PENDING_COPY_END;
-    s->n_front += (flags & PENDING_FRONT) != 0;
     *e = (struct pending_entry){ .kind = (uint8_t)kind, .flags = (uint16_t)flags };
+    count(s, e, 1);
     return e;
 }
 
@@ -113,14 +130,9 @@ drop_answer(struct text *t)
     mem_free(t);
 }
 
-void
-pending_pop(struct session *s)
+static void
+drop_owned(const struct pending_entry *e)
 {
-    struct pending *p = s->pending;
-    struct pending_entry *e = pending_at(s, 0);
-
-    if (e->facts != NULL)
-        facts_drop(e->facts);
     if (e->kind == PENDING_REFUSAL)
         mem_free(e->refusal);
     else if (e->kind == PENDING_ANSWER)
@@ -131,9 +143,19 @@ pending_pop(struct session *s)
         mem_free(e->name);
     else
         statement_drop(e->statement);
-    s->n_local -= (e->flags & PENDING_LOCAL) != 0;
-    s->n_copy_ends -= e->kind == PENDING_COPY_END;
-    s->n_front -= (e->flags & PENDING_FRONT) != 0;
+}
+
+void
+pending_pop(struct session *s)
+{
+    struct pending *p = s->pending;
+    struct pending_entry *e = pending_at(s, 0);
+
+    if (e->facts != NULL)
+        facts_drop(e->facts);
+    if (e->statement != NULL) /* whatever it is */
+        drop_owned(e);
+    count(s, e, -1);
     p->first = (p->first + 1) & (p->size - 1);
     p->n--;
 }

@@ -48,8 +48,7 @@ send_query(struct session *s, const struct taken *m, const struct facts *f)
     struct pending_entry *e;
 
     link_begin(s);
-    if (f != NULL && !f->plain)
-        sequences_check(s, f);
+    sequences_check(s, f);
     sql_prepared_check(s, f);
     sequences_note(s, f);
     e = pending_push(s, PENDING_QUERY, 0);

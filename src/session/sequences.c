@@ -37,7 +37,7 @@ sequences_prefer(struct session *s, const struct facts *f)
 }
 
 void
-sequences_check(struct session *s, const struct facts *f)
+sequences_asked(struct session *s, const struct facts *f)
 {
     struct server *server = s->server;
     struct text *t;

@@ -221,7 +221,13 @@ void listen_settle(struct session *s);
 /* Before a transaction begins: the server has those of the session, which has some. */
 void sql_prepared_bring(struct session *s);
 /* Before a statement with these facts is sent: it may name what the session has not, or has by protocol. */
-void sql_prepared_check(struct session *s, const struct facts *f);
+void sql_prepared_named(struct session *s, const struct facts *f);
+static inline void
+sql_prepared_check(struct session *s, const struct facts *f)
+{
+    if (s->server->by_sql != NULL || (f != NULL && f->names_statements))
+        sql_prepared_named(s, f);
+}
 void sql_prepared_note(struct session *s, const struct effect *e); /* PREPARE or DEALLOCATE completed */
 void sql_prepared_failed(struct session *s, unsigned i);
 /* How many of the server's statements were made by PREPARE, as far as is known. */
@@ -234,7 +240,13 @@ void sql_prepared_clear(struct session *s);
 /* Before a server is borrowed for a statement with these facts. */
 void sequences_prefer(struct session *s, const struct facts *f);
 /* Before it is sent, when nothing of its request was. */
-void sequences_check(struct session *s, const struct facts *f);
+void sequences_asked(struct session *s, const struct facts *f);
+static inline void
+sequences_check(struct session *s, const struct facts *f)
+{
+    if (f != NULL && !f->plain)
+        sequences_asked(s, f);
+}
 /* It is sent. */
 void sequences_note(struct session *s, const struct facts *f);
 

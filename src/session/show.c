@@ -144,8 +144,6 @@ is_ours(struct session *s, const struct facts *f, struct slice sql)
     struct slice statement;
     bool ours;
 
-    if (f->plain)
-        return false;
     if (f->class != CLASS_SHOW)
         return sql.len > 16 && (sql.data[0] | 0x20) == 'e' && explained(sql, &statement);
     ours = slice_is_nocase(slice_head(f->show_name, 7), "pgweir.") && value_of(s, f->show_name, &value);

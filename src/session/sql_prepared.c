@@ -111,11 +111,11 @@ lend_name(struct session *s, struct slice name)
 }
 
 void
-sql_prepared_check(struct session *s, const struct facts *f)
+sql_prepared_named(struct session *s, const struct facts *f)
 {
     bool names = f != NULL && f->names_statements;
 
-    if ((!names && s->server->by_sql == NULL) || s->server->status == 'E')
+    if (s->server->status == 'E')
         return;
     if (names || s->hall->setup.conf->general.max_prepared_statements == 0) /* names of the protocol, too */
         close_others(s);
