@@ -85,8 +85,9 @@ classify(struct analysis *a, const PgQuery__Node *stmt)
     }
 }
 
+/* ALONE: it is all of SQL. */
 static void
-add_statement(struct analysis *a, struct slice sql, const PgQuery__RawStmt *raw)
+add_statement(struct analysis *a, struct slice sql, const PgQuery__RawStmt *raw, bool alone)
 {
     const PgQuery__Node *stmt = raw->stmt;
     struct effects *e = &a->effects;
@@ -99,8 +100,10 @@ add_statement(struct analysis *a, struct slice sql, const PgQuery__RawStmt *raw)
     transaction_note(&a->mode, stmt);
     e->has_literals |= a->mode.by_value && e->sql_has_literals;
     e->statement = a->n_statements++;
-    if (stmt->node_case == PG_QUERY__NODE__NODE_VARIABLE_SET_STMT ||
-        stmt->node_case == PG_QUERY__NODE__NODE_PREPARE_STMT)
+    if (stmt->node_case == PG_QUERY__NODE__NODE_PREPARE_STMT && alone)
+        e->text = sql; /* as pg_prepared_statements shows it, with its semicolon */
+    else if (stmt->node_case == PG_QUERY__NODE__NODE_VARIABLE_SET_STMT ||
+             stmt->node_case == PG_QUERY__NODE__NODE_PREPARE_STMT)
         e->text = statement_text(sql, raw->stmt_location, raw->stmt_len);
     effects_of_statement(e, stmt);
 }
@@ -111,7 +114,7 @@ read_tree(struct analysis *a, struct slice sql, const PgQuery__ParseResult *tree
     for (size_t i = 0; i < tree->n_stmts; i++) {
         if (tree->stmts[i]->stmt == NULL)
             return false;
-        add_statement(a, sql, tree->stmts[i]);
+        add_statement(a, sql, tree->stmts[i], tree->n_stmts == 1);
     }
     if (a->n_statements == 1)
         classify(a, tree->stmts[0]->stmt);

@@ -39,7 +39,7 @@ def test_each_session_has_its_own_statements(pair, protocol):
 
 def test_every_way_to_name_a_statement(pair, unique):
     a, b = pair
-    a.query("PREPARE s AS SELECT 42 AS v")
+    a.query("PREPARE s AS SELECT 42 AS v;")
     b.query("PREPARE s AS SELECT 43 AS v")
     assert "Result" in a.query("EXPLAIN EXECUTE s")[0][0]
     b.query("SELECT 1")
@@ -47,7 +47,7 @@ def test_every_way_to_name_a_statement(pair, unique):
     assert a.value(f"SELECT v FROM {unique}") == "42"
     a.query("COMMIT")
     b.query("EXECUTE s")
-    assert a.query("SELECT name, statement FROM pg_prepared_statements WHERE from_sql") == [["s", "PREPARE s AS SELECT 42 AS v"]]
+    assert a.query("SELECT name, statement FROM pg_prepared_statements WHERE from_sql") == [["s", "PREPARE s AS SELECT 42 AS v;"]]
     assert a.query("DO $$ DECLARE x int; BEGIN EXECUTE 'EXECUTE s' INTO x; ASSERT x = 42; END $$") == []
 
 
