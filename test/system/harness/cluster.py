@@ -19,6 +19,7 @@ max_connections = 200
 superuser_reserved_connections = 10
 max_wal_senders = 8
 max_replication_slots = 8
+max_prepared_transactions = 8
 wal_level = logical
 min_wal_size = 32MB
 shared_buffers = 32MB
