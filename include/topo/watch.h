@@ -33,6 +33,10 @@ void watch_free(struct watch *w);
  * known of the others stays. A snapshot follows before this returns. On the control thread. */
 void watch_configure(struct watch *w, struct conf *conf);
 
+/* On the control thread: may it promote a replica (auto_failover)? True until it is said. Of two processes that
+ * watch the same nodes only one may; it begins to count anew then, in case the other one was at it. */
+void watch_set_elects(struct watch *w, bool elects);
+
 /* Any thread: somebody waits for a fresh sample of CLUSTER; many askers cost one question. */
 void watch_sample(struct watch *w, const char *cluster);
 /* Any thread: a worker saw NODE's connections fail (or a server say 57P01 to 57P03): look at once. */

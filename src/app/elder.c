@@ -12,6 +12,7 @@
 #include "listen_private.h"
 #include "session/handover.h"
 #include "takeover_private.h"
+#include "topo/watch.h"
 #include "wire/writer.h"
 
 #define ANSWER_S 10
@@ -176,6 +177,7 @@ begin(struct app *a)
         return;
     a->takeover.begun = true;
     writes_go_on(a, true);
+    watch_set_elects(a->watch, true);
     takeover_tour(a, listen_all, in_service);
 }
 
@@ -307,6 +309,7 @@ elder_start(struct app *a)
     static const struct passage_events events = { on_frame, on_gone };
     struct text t = { 0 };
 
+    watch_set_elects(a->watch, false);
     wire_put_u32(&t, (uint32_t)getpid());
     wire_put_u16(&t, HANDOVER_FORMAT);
     passage_start(a->takeover.elder, &a->control, &events);

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "session/handover.h"
 #include "takeover_private.h"
+#include "topo/watch.h"
 #include "wire/writer.h"
 
 #include <fcntl.h>
@@ -234,6 +235,7 @@ on_held(struct tour *tour)
     t->giving = true;
     a->listening.ours = false;
     io_stop(&a->control, &t->door);
+    watch_set_elects(a->watch, false);
     passage_put(t->younger, LINK_YOURS, SLICE(""), -1);
     if (t->elder != NULL)
         passage_put(t->elder, LINK_STAND_BACK, SLICE(""), -1);
@@ -309,6 +311,7 @@ go_on(struct tour *tour)
     log_warning("the process that took over is gone: this one goes on");
     a->listening.ours = true;
     takeover_open_door(a);
+    watch_set_elects(a->watch, true);
     if (!process_write_pidfile(a->loaded.setup.conf->general.pidfile, true, &why))
         log_error("%s", why.message);
     notify_ready();

@@ -52,11 +52,14 @@ promote(struct watch_cluster *c, const struct watch_node *heir)
 static bool
 is_surely_gone(const struct watch_cluster *c, const struct watch_node *n, int64_t now_us)
 {
+    int64_t since_us = n->health.down_since_us;
     struct health_rules rules;
 
+    if (since_us < c->watch->elects_since_us)
+        since_us = c->watch->elects_since_us;
     check_rules(c, &rules);
     return !n->health.up && n->health.n_down >= rules.unhealthy &&
-           now_us - n->health.down_since_us >= rules.unhealthy * rules.interval_us;
+           now_us - since_us >= rules.unhealthy * rules.interval_us;
 }
 
 void
@@ -64,8 +67,9 @@ failover_consider(struct watch_cluster *c, int64_t now_us)
 {
     int lost = -1, heir;
 
-    if (!c->conf->auto_failover || c->elected.primary != -1 || c->lost == NULL || c->promoter != NULL ||
-        c->switchover != NULL || c->promoted_reign == c->reign || !is_surely_gone(c, c->lost, now_us))
+    if (!c->conf->auto_failover || c->watch->stands_back || c->elected.primary != -1 || c->lost == NULL ||
+        c->promoter != NULL || c->switchover != NULL || c->promoted_reign == c->reign ||
+        !is_surely_gone(c, c->lost, now_us))
         return;
     for (unsigned i = 0; i < c->n_nodes; i++)
         if (c->nodes[i] == c->lost)

@@ -304,6 +304,13 @@ watch_order(struct watch *w, struct slice node, enum watch_order order, struct f
                      (const char *)node.data);
 }
 
+void
+watch_set_elects(struct watch *w, bool elects)
+{
+    w->stands_back = !elects;
+    w->elects_since_us = clock_now_us();
+}
+
 unsigned
 watch_n_events(const struct watch *w)
 {

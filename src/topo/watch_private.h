@@ -72,6 +72,8 @@ struct watch {
     struct watch_cluster **clusters; /* in the order of the configuration */
     unsigned n_clusters;
     struct events events;
+    bool stands_back;        /* another process promotes, if anybody does */
+    int64_t elects_since_us; /* 0: from the start */
     struct timer publish_timer;
     int64_t published_us;
     uint64_t version;

@@ -462,3 +462,23 @@ def test_the_new_process_is_killed_at_any_moment(make_weir):
         stays_true(lambda: weir.wire().value("SELECT 1") == "1", 0.2)
         for w in idle + busy:
             w.close()
+
+
+def test_one_of_both_processes_promotes_a_replica(new_trio, trio_weir):
+    """Who has the listeners: two might not choose the same."""
+    trio = new_trio()
+    with trio[0].connect(dbname="postgres") as c:
+        c.execute("GRANT EXECUTE ON FUNCTION pg_promote(boolean, integer) TO monitor")
+    weir = trio_weir(trio, cluster={"auto_failover": 1})
+    stays = weir.wire(seconds=20)
+    stays.query("BEGIN")
+    stays.query("DECLARE c CURSOR FOR SELECT 1")
+    old = weir.take_over()
+    assert old.poll() is None
+    wait_until(lambda: all(r["state"] == "up" for r in weir.console("SHOW NODES")), 20)
+    trio.wait_caught_up()
+    trio.kill(0)
+    wait_until(lambda: any(r["role"] == "primary" and r["node"] != "pg1" and r["state"] == "up" for r in weir.console("SHOW NODES")), 20)
+    told = [line for line in weir.log().splitlines() if "promoting it" in line]
+    assert len(told) == 1 and f"[{weir.process.pid}]" in told[0]
+    trio.primary = trio.index(told[0].partition("node=")[2].split()[0])

@@ -332,6 +332,30 @@ nobody_is_promoted_while_replicas_still_receive(void **state)
     scene_done(&s);
 }
 
+static void
+who_stands_back_promotes_nobody_and_begins_anew(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    start(&s, DEFAULTS " auto_failover=1");
+    watch_set_elects(s.watch, false);
+    fake_be(&s.fake[1], true, 1, 0x1000080);
+    fake_set_receiver(&s.fake[1], "none");
+    fake_set_receiver(&s.fake[2], "none");
+    fake_set_mood(&s.fake[0], FAKE_REFUSES);
+    wait_until(&s, nobody_leads);
+    s.mark = s.fake[1].n_asked + 60;
+    wait_until(&s, many_checks_later);
+    assert_int_equal(s.fake[1].n_promoted + s.fake[2].n_promoted, 0);
+    watch_set_elects(s.watch, true);
+    s.mark = s.fake[1].n_asked + 1;
+    wait_until(&s, many_checks_later);
+    assert_int_equal(s.fake[1].n_promoted + s.fake[2].n_promoted, 0);
+    wait_until(&s, second_was_promoted);
+    scene_done(&s);
+}
+
 /* ---- orders and reload ---- */
 
 static void
@@ -439,6 +463,7 @@ main(void)
         cmocka_unit_test(suspect_is_looked_at_at_once),
         cmocka_unit_test(most_advanced_replica_is_promoted_once),
         cmocka_unit_test(nobody_is_promoted_while_replicas_still_receive),
+        cmocka_unit_test(who_stands_back_promotes_nobody_and_begins_anew),
         cmocka_unit_test(orders_are_obeyed_at_once_and_refused_when_senseless),
         cmocka_unit_test(reload_keeps_what_is_known),
         cmocka_unit_test(primary_that_was_taken_out_is_none),
