@@ -132,7 +132,7 @@ void hall_set_topology(struct hall *h, struct topology *t);
 unsigned hall_count_busy(struct hall *h, const char *cluster, const char *node);
 /* Those that are left, and the idle ones. */
 void hall_close_node(struct hall *h, const char *node);
-/* What is known of DATABASE from now on; C is taken over. */
+/* What is known of DATABASE from now on; C is taken over. NULL: forget it, nobody looks after it any more. */
 void hall_set_catalog(struct hall *h, const char *database, struct catalog *c);
 /* Drain, step 1: refuse logins with 57P03, but those of the console. Step 2: close listeners (a Unix socket
  * stays open for the console), let clients go with 57P01 at the end of their transactions; idle ones at once.

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* A catalog for each database that is a cluster: loaded from its primary, again when it changed, and given
  * to every hall. Whether it did is asked from time to time, and at once after a statement that came through us
- * and changes catalogs. On the control thread. */
+ * and changes catalogs. One of a database that only the line for all others names ends when nobody uses it. On
+ * the control thread. */
 #include "base/log.h"
 #include "catalog/catalog.h"
 #include "nodes_private.h"
@@ -10,7 +11,8 @@
 #define WHOLE_US  (10 * 60 * CLOCK_S) /* the same for what marks do not tell, as types of columns */
 #define FAILED_US (5 * CLOCK_S)
 #define SOON_US   (CLOCK_S / 10) /* after a change that we saw: more of them may follow */
-#define SHARE     20             /* most of the time goes by without a load, however long one takes */
+#define UNUSED_US (2 * AGAIN_US)
+#define SHARE     20 /* most of the time goes by without a load, however long one takes */
 
 struct catalog_job {
     struct catalog_job *next;
@@ -19,7 +21,9 @@ struct catalog_job {
     uint64_t reign; /* that it was loaded under */
     struct catalog_marks marks;
     int64_t began_us, whole_us; /* the last look; the last load */
+    int64_t used_us;            /* when it was last seen to have clients, or asked for */
     bool changed;               /* since that look */
+    bool over;                  /* the halls are told to forget it; it is freed then */
     struct catalog_loader *loader;
     struct catalog *under_way; /* on its way to the halls */
     struct timer again;
@@ -111,6 +115,65 @@ effort_of(struct catalog_job *j, uint64_t reign)
 }
 
 static void
+job_free(struct catalog_job *j)
+{
+    timer_stop(&j->app->control, &j->again);
+    catalog_load_cancel(j->loader);
+    catalog_drop(j->under_way);
+    mem_free(j->database);
+    mem_free(j);
+}
+
+static void
+forget_at_hall(struct worker *w, struct visit *v)
+{
+    struct catalog_job *j = container_of(v, struct catalog_job, visit);
+
+    hall_set_catalog(hall_of(w), j->database, NULL);
+}
+
+static void
+forgotten(struct worker *w, struct visit *v)
+{
+    struct catalog_job *j = container_of(v, struct catalog_job, visit), **at = &j->app->catalogs;
+
+    (void)w;
+    while (*at != j)
+        at = &(*at)->next;
+    *at = j->next;
+    job_free(j);
+}
+
+static bool
+is_unused(struct catalog_job *j, const struct conf_database *d)
+{
+    unsigned n_servers, n_clients;
+
+    if (d != NULL && strcmp(d->name, "*") != 0)
+        return false;
+    registry_counts(j->app->registry, 'd', slice_str(j->database), &n_servers, &n_clients);
+    if (n_clients > 0)
+        j->used_us = clock_now_us();
+    return clock_now_us() - j->used_us > UNUSED_US;
+}
+
+/* A client may come at any moment: it asks for a new one. */
+static void
+end(struct catalog_job *j)
+{
+    struct app *a = j->app;
+
+    log_info("database=%s nobody uses it: its catalog is forgotten", j->database);
+    j->over = true;
+    j->visit = (struct visit){ .from = &a->control,
+                               .workers = a->workers,
+                               .n = a->n_halls,
+                               .at_each = forget_at_hall,
+                               .home = forgotten };
+    visit_start(&j->visit);
+}
+
+static void
 load(struct catalog_job *j)
 {
     const struct conf *conf = j->app->loaded.setup.conf;
@@ -149,7 +212,13 @@ load(struct catalog_job *j)
 static void
 on_again(struct timer *t)
 {
-    load(container_of(t, struct catalog_job, again));
+    struct catalog_job *j = container_of(t, struct catalog_job, again);
+
+    if (j->loader == NULL && j->under_way == NULL &&
+        is_unused(j, conf_find_database(j->app->loaded.setup.conf, slice_str(j->database))))
+        end(j);
+    else
+        load(j);
 }
 
 static struct catalog_job *
@@ -158,7 +227,7 @@ job_of(struct app *a, const char *database)
     struct catalog_job *j;
 
     for (j = a->catalogs; j != NULL; j = j->next)
-        if (strcmp(j->database, database) == 0)
+        if (strcmp(j->database, database) == 0 && !j->over)
             return j;
     j = mem_new(struct catalog_job);
     j->app = a;
@@ -184,6 +253,7 @@ on_wanted(struct worker *w, struct mail *m)
     struct app *a = app_of_control(w);
     struct catalog_job *j = job_of(a, wanted->database);
 
+    j->used_us = clock_now_us();
     if (j->loader == NULL && !timer_is_started(&j->again))
         timer_start(&a->control, &j->again, 0);
     else if (j->loader == NULL && wanted->changed && !j->changed)
@@ -230,10 +300,6 @@ catalogs_done(struct app *a)
         struct catalog_job *j = a->catalogs;
 
         a->catalogs = j->next;
-        timer_stop(&a->control, &j->again);
-        catalog_load_cancel(j->loader);
-        catalog_drop(j->under_way);
-        mem_free(j->database);
-        mem_free(j);
+        job_free(j);
     }
 }

@@ -101,11 +101,43 @@ known_is_read(struct known_catalog *k, const struct facts *f)
     return j->read;
 }
 
+static void
+known_free(struct known_catalog *k)
+{
+    catalog_drop(k->catalog);
+    mem_free(k->judged);
+    mem_free(k->database);
+    mem_free(k);
+}
+
+/* Nobody keeps it up to date any more. Sessions that came meanwhile want it anew. */
+static void
+forget(struct hall *h, const char *database)
+{
+    struct known_catalog **at = &h->catalogs, *k;
+
+    for (const struct siblings *f = h->siblings; f != NULL; f = f->next)
+        if (strcmp(f->database, database) == 0) {
+            h->want_catalog(h, database, false);
+            return;
+        }
+    while ((k = *at) != NULL && strcmp(k->database, database) != 0)
+        at = &k->next;
+    if (k == NULL)
+        return;
+    *at = k->next;
+    known_free(k);
+}
+
 void
 hall_set_catalog(struct hall *h, const char *database, struct catalog *c)
 {
     struct known_catalog *k = find(h, database);
 
+    if (c == NULL) {
+        forget(h, database);
+        return;
+    }
     if (k == NULL)
         k = add(h, database);
     catalog_drop(k->catalog);
@@ -121,9 +153,6 @@ hall_forget_catalogs(struct hall *h)
         struct known_catalog *k = h->catalogs;
 
         h->catalogs = k->next;
-        catalog_drop(k->catalog);
-        mem_free(k->judged);
-        mem_free(k->database);
-        mem_free(k);
+        known_free(k);
     }
 }

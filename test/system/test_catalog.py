@@ -54,3 +54,15 @@ def test_a_catalog_that_did_not_change_is_not_read_again(made):
     assert looked[0] == before[0]
     trio.sql(0, define("STABLE"))
     wait_until(lambda: runs_on(weir) in REPLICAS, 25, "what did not come through pgweir is seen too", step=0.1)
+
+
+@pytest.mark.deadline(90)
+def test_the_catalog_of_a_database_that_nobody_uses_is_forgotten(trio, trio_weir):
+    """One that no line of its own names: there may be any number of them."""
+    weir = trio_weir(trio, databases={"*": {"cluster": "main"}}, warm=False)
+    for _ in range(2):
+        w = weir.wire(seconds=20)
+        wait_until(lambda: w.value(f"SELECT {WHERE} FROM notes LIMIT 1") in REPLICAS)
+        seen = weir.log().count("database=app nobody uses it")
+        w.close()
+        wait_until(lambda: weir.log().count("database=app nobody uses it") > seen, 40, step=0.1)
