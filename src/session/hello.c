@@ -132,6 +132,8 @@ hello_bytes(struct session *s, struct slice bytes)
     case WIRE_MORE:
         return 0;
     case WIRE_BAD:
+        /* Like PostgreSQL: no packet at all gets no answer, as the Terminate of who leaves before a login. */
+        s->cut = len < 8 || len > STARTUP_MAX_LEN;
         refuse(s, &why);
         return bytes.len;
     case WIRE_MESSAGE:

@@ -95,6 +95,13 @@ def test_many_requests_for_tls_and_gss_end_in_a_close(weir, bystander):
             w.take(1)
 
 
+@pytest.mark.parametrize("first", [wire.terminate(), struct.pack("!i", 4), struct.pack("!i", -1)])
+def test_what_cannot_be_a_start_up_packet_gets_no_answer(weir, bystander, first):
+    w = weir.raw()
+    w.send(first)
+    assert w.expect_closed(5) == []
+
+
 def test_a_start_up_packet_with_many_parameters_is_bounded(weir, bystander):
     w = weir.raw()
     body = b"user\0app\0database\0app\0" + b"".join(b"app.x%d\0y\0" % i for i in range(5000)) + b"\0"
