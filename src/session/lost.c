@@ -69,11 +69,15 @@ in_flight(const struct session *s)
 
 /* A server that said FATAL has rolled back: it says so before it would commit. One that just vanished may have
  * committed. */
-static enum outcome
-outcome_of(const struct session *s, const struct fault *cause)
+static bool
+has_said(const struct fault *cause)
 {
-    bool said = strcmp(cause->sqlstate, "08006") != 0 && strcmp(cause->sqlstate, "58030") != 0;
+    return strcmp(cause->sqlstate, "08006") != 0 && strcmp(cause->sqlstate, "58030") != 0;
+}
 
+static enum outcome
+outcome_of(const struct session *s, bool said)
+{
     if (!in_flight(s))
         return session_in_block(s) ? OUTCOME_ROLLED_BACK : OUTCOME_NOTHING;
     if (!session_in_block(s) && (s->rows_flowed || s->only_reads))
@@ -83,6 +87,18 @@ outcome_of(const struct session *s, const struct fault *cause)
     if (session_in_block(s) && !s->ending)
         return OUTCOME_ROLLED_BACK;
     return OUTCOME_UNKNOWN;
+}
+
+void
+lost_doubt(const struct session *s, struct fault *why)
+{
+    struct fault cause = *why;
+
+    if (!in_flight(s) || outcome_of(s, false) != OUTCOME_UNKNOWN)
+        return;
+    fault_set(why, "08007", "the outcome of the last statement is unknown");
+    fault_detail(why, "%s", cause.message);
+    fault_hint(why, "Connect again and check whether the statement took effect.");
 }
 
 static void
@@ -96,6 +112,8 @@ state_lost(struct session *s, const struct fault *cause)
         fault_set(&why, "57P01", "the server connection that held this session's state (%s) was lost",
                   session_pin_name(s));
     fault_detail(&why, "%s", cause->message);
+    if (!has_said(cause))
+        lost_doubt(s, &why);
     link_lose(s);
     session_close(s, &why);
 }
@@ -177,7 +195,7 @@ lost_server(struct session *s, const struct fault *cause)
     }
     if (in_flight(s) && retry_start(s))
         return;
-    what = s->server_left > 0 && !s->swallow_left ? OUTCOME_UNKNOWN : outcome_of(s, cause);
+    what = s->server_left > 0 && !s->swallow_left ? OUTCOME_UNKNOWN : outcome_of(s, has_said(cause));
     if (what != OUTCOME_UNKNOWN) {
         transaction_lost(s, cause, &why);
         if (what == OUTCOME_FLOWING)

@@ -389,6 +389,8 @@ size_t relay_bytes(struct session *s, struct slice bytes);
 
 /* ---- lost.c: the server died in a transaction ---- */
 void lost_server(struct session *s, const struct fault *why);
+/* S is closed because of WHY: if what it waits for may have happened all the same, WHY says that instead. */
+void lost_doubt(const struct session *s, struct fault *why);
 /* The server refused to begin the transaction: it is lost before anything ran in it. */
 void lost_opening(struct session *s, const struct fault *why);
 /* A message of the client while its transaction is lost. */

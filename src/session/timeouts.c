@@ -276,6 +276,7 @@ query_too_long(struct session *s)
     if (!passed(s, s->timed_out_us, s->hall->setup.conf->general.cancel_wait_timeout))
         return false;
     fault_set(&why, "57014", "canceling statement due to query_timeout");
+    lost_doubt(s, &why);
     session_close(s, &why);
     return true;
 }
@@ -302,6 +303,7 @@ check(struct session *s)
         fault_set(&why, "57P05", "client does not read its results (client_write_timeout)");
     } else if (open && passed(s, s->xact_us, s->limits.transaction_us)) {
         fault_set(&why, "25P04", "terminating connection due to transaction timeout");
+        lost_doubt(s, &why);
     } else if (s->server->status != 'I' && pending_is_empty(s) &&
                passed(s, s->since_us, s->limits.idle_transaction_us)) {
         fault_set(&why, "25P03", "terminating connection due to idle-in-transaction timeout");

@@ -384,6 +384,19 @@ def test_the_end_comes_while_cancels_of_other_workers_are_on_their_way(play):
 
 # --- what may have happened all the same
 
+@pytest.mark.parametrize("limit", ["query_timeout", "transaction_timeout"])
+def test_a_write_that_took_too_long_may_have_happened(play, limit):
+    weir, _ = play(once("INSERT", lambda p: p.take(1, 30)), cancel_wait_timeout=1, **{limit: 1})
+    e = ask(weir.wire(), "INSERT INTO t VALUES (1)")
+    assert (e.level, e.sqlstate) == ("FATAL", "08007") and limit.replace("_", " ") in e.detail.replace("_", " ")
+
+
+def test_a_write_whose_pinned_server_vanished_may_have_happened(play):
+    weir, _ = play(once("INSERT", lambda p: p.close()), pool_mode="session")
+    e = ask(weir.wire(), "INSERT INTO t VALUES (1)")
+    assert (e.level, e.sqlstate) == ("FATAL", "08007")
+
+
 @pytest.mark.parametrize("nonsense", [b"\xde\xad\xbe\xef" * 20, message("v", b"?"), ready("?")], ids=["garbage", "unknown", "status"])
 def test_a_write_answered_by_nonsense_may_have_happened(play, nonsense):
     weir, _ = play(once("INSERT", lambda p: p.send(nonsense)))
