@@ -141,7 +141,7 @@ pool_grow(struct pool *p)
 {
     int64_t now = pool_worker(p)->now_us, at = atomic_load(&p->shared->retry_at_us);
 
-    if ((p->flags & (DATABASE_PAUSED | DATABASE_DISABLED)) != 0)
+    if (!pool_may_lend(p))
         return;
     if (at > now) {
         if (!timer_is_started(&p->retry))

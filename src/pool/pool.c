@@ -238,8 +238,8 @@ must_go(struct pool *p, const struct server *s, struct fault *why)
     pool_refresh(p);
     if (s->old || s->epoch != p->epoch)
         return !fault_set(why, "57P01", "database configuration changed");
-    if ((p->flags & (DATABASE_PAUSED | DATABASE_DISABLED)) != 0)
-        return !fault_set(why, "57P01", "database is paused or disabled");
+    if ((p->flags & DATABASE_PAUSED) != 0)
+        return !fault_set(why, "57P01", "database is paused");
     if (p->conf.limits.pool > 0 && pool_count(p->shared) > p->conf.limits.pool + p->conf.reserve_size)
         return !fault_set(why, "57P01", "pool is larger than its size");
     if (!p->yielded && pool_must_yield(p->shared, pool_worker(p)->now_us)) {

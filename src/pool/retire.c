@@ -40,7 +40,7 @@ static void
 close_idle(struct pool *p)
 {
     int64_t now = pool_worker(p)->now_us, most = p->pools->conf->general.server_idle_timeout;
-    bool gone = (p->flags & (DATABASE_PAUSED | DATABASE_DISABLED)) != 0;
+    bool gone = !pool_may_lend(p);
     int64_t surplus = p->conf.limits.pool == 0 ? 0 : (int64_t)pool_count(p->shared) - p->conf.limits.pool;
     struct fault why;
 

@@ -19,7 +19,7 @@ static const struct {
     { true, "", "login failed" },
     { false, "server closed the connection unexpectedly", "server conn crashed?" },
     { false, "connection lost", "server conn crashed?" },
-    { false, "database is paused or disabled", "pause mode" },
+    { false, "database is paused", "pause mode" },
     { false, "pool is larger than its size", "too many servers in the pool" },
 };
 

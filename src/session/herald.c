@@ -360,9 +360,8 @@ herald_pool(const struct herald *e, struct fault *why)
     const struct conf_cluster *cluster = want.database == NULL ? NULL : conf_cluster_of(conf, want.database);
     const struct cluster *c;
 
-    fault_set(why, "57P03", "database is paused, disabled or not there any more");
-    if (want.database == NULL ||
-        (registry_flags(e->hall->registry, want.name) & (DATABASE_PAUSED | DATABASE_DISABLED)) != 0)
+    fault_set(why, "57P03", "database is paused or not there any more");
+    if (want.database == NULL || (registry_flags(e->hall->registry, want.name) & DATABASE_PAUSED) != 0)
         return NULL;
     if (cluster == NULL)
         return pools_find(&e->hall->pools, &want);
