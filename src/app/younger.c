@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The old process's side of a take-over: offer the listening sockets, stop accepting, send sessions, end.
  * Whatever the new process does, the worst for us is that we go on as before. On the control thread. */
+#include "actions_private.h"
 #include "app_private.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -240,6 +241,7 @@ on_held(struct tour *tour)
     if (t->elder != NULL)
         passage_put(t->elder, LINK_STAND_BACK, SLICE(""), -1);
     notify_new_main(t->younger_pid);
+    actions_resume_all(a); /* who would say RESUME is heard by the new process */
     t->deadline_us = a->control.now_us + a->loaded.setup.conf->general.drain_timeout;
     if (t->formats)
         takeover_tour(a, hand_over, NULL);

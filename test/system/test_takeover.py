@@ -50,6 +50,24 @@ def test_an_idle_client_moves_with_all_its_state(weir):
         [row[k] for k in ("id", "addr", "port", "connect_time", "user", "database")]
 
 
+@pytest.mark.parametrize("command", ["PAUSE", "PAUSE app", "SUSPEND"])
+def test_nobody_stays_held_in_a_process_that_no_operator_reaches(weir, command):
+    """RESUME goes to the new process: what the old one holds goes on as soon as it is replaced."""
+    idle, waiting, stays = [weir.wire() for _ in range(3)]
+    stays.query("BEGIN READ ONLY; DECLARE c CURSOR WITH HOLD FOR SELECT 1; COMMIT")  # cannot move
+    for console in (weir.raw().login("admin", "pgbouncer"),):
+        console.send(wire.query(command))
+        wait_until(lambda: any(d["paused"] == "1" for d in weir.console("SHOW DATABASES")) or
+                   any(r["value"] == "yes" for r in weir.console("SHOW STATE") if r["key"] in ("paused", "suspended")), 5, "held")
+    waiting.send(wire.query("SELECT 'served'"))
+    old = weir.take_over()
+    assert waiting.finish() == [["served"]]
+    assert stays.value("SELECT 'served'") == "served"
+    stays.close()
+    assert gone(old) == 0
+    assert idle.value("SELECT 'moved'") == "moved"
+
+
 def test_the_unnamed_statement_moves(weir):
     w = weir.wire()
     w.send(wire.parse("", "SELECT 'kept'"), wire.sync())
