@@ -8,8 +8,8 @@ from . import wire
 class Talk:
     """The same SEED says the same. Turns are sent as they are made; several may be under way at once."""
 
-    def __init__(self, seed):
-        self.rng, self.table = random.Random(seed), f"talk{seed}"
+    def __init__(self, seed, largest):
+        self.rng, self.table, self.largest = random.Random(seed), f"talk{seed}", largest
         self.names, self.block = {}, False
 
     def open(self):
@@ -99,15 +99,15 @@ class Talk:
         return [wire.function_call(1242, b"f")], 1  # boolin would want text: an error is an answer, too
 
     def large(self):
-        return [wire.query(f"SELECT repeat('L', {self.rng.choice([70000, 200000, 1000000])})")], 1
+        return [wire.query(f"SELECT repeat('L', {min(self.largest, self.rng.choice([70000, 200000, 1000000]))})")], 1
 
     def notice(self):
         return [wire.query("DO $$ BEGIN RAISE NOTICE 'mine %', repeat('n', " + str(self.sizes() % 5000) + "); END $$")], 1
 
 
-def hold(seed, w, turns, most_ahead=4):
+def hold(seed, w, turns, most_ahead=4, largest=1000000):
     """Say the conversation of SEED on the connection W; the list of (turn, kind, body) that came back."""
-    talk, rng, got = Talk(seed), random.Random(seed + 1), []
+    talk, rng, got = Talk(seed, largest), random.Random(seed + 1), []
     w.send(*talk.open())
     w.until("Z")
     while turns > 0:

@@ -8,7 +8,7 @@ import time
 from . import wire
 from .wait import Worker, wait_until
 
-NOT_DONE = {"40001", "53300", "57P03", "25P02"}
+NOT_DONE = {"40001", "53300", "57P03", "25P02", "57014"}
 UNKNOWN = {"08007", "08006", "57P01"}
 GONE = (wire.Closed, ConnectionError, TimeoutError)
 _words = itertools.count()
