@@ -86,6 +86,7 @@ struct session {
     uint16_t n_front;              /* and what went in front of the client's */
     struct session_limits limits;
     bool is_unix, tls, entered, swallow_left, lost, lost_told, lost_bound, replication, direct_tls;
+    bool restoring;               /* what completed brings start-up values back */
     bool explained;               /* a SET was noted since the last ReadyForQuery */
     bool unconfirmed;             /* a setting that the server reports was set; see settings_confirm() */
     bool only_reads;              /* nothing in flight can change anything */

@@ -112,10 +112,11 @@ relay_complete(struct session *s, const struct reply *r)
     s->copy = COPY_NONE;
     if (e == NULL || (e->kind != PENDING_QUERY && e->kind != PENDING_EXECUTE))
         return RELAY_BROKEN;
-    if ((e->flags & PENDING_OURS) != 0)
+    if (relay_is_ours(r))
         return own_complete(s, e);
     if (slice_is(tag, "LISTEN"))
         s->server->listens = true; /* also when no facts say so */
+    s->restoring = (e->flags & PENDING_RESTORES) != 0;
     if ((e->facts != NULL || s->log != NULL) && !relay_is_void(s))
         completed(s, e->facts, e->n_done, tag);
     if (s->routing != NULL && s->routing->wrote)
@@ -205,7 +206,7 @@ relay_ready(struct session *s, const struct reply *r)
         return RELAY_SWALLOW; /* on_quiet sends it once more */
     if (s->routing != NULL)
         retry_answered(s, n_kept);
-    if (s->told != s->server->reports)
+    if (s->told != s->server->reports && s->server->settings == s->settings)
         settings_tell(s); /* reports of what went in front came with the answer */
     opening_end(s);
     s->explained = s->rows_flowed = s->timed_out = s->retried = false;

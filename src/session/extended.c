@@ -486,6 +486,17 @@ take_describe(struct session *s, const struct taken *m)
     return TAKE_DONE;
 }
 
+/* Behind the Execute of a reset: what it means for this session. */
+static void
+send_restored(struct session *s, const struct facts *f)
+{
+    struct text *t = session_scratch(s);
+    unsigned n = settings_restore(s, f, front_put, t);
+
+    front_send(s, text_slice(t), n, 0);
+    text_clear(t);
+}
+
 enum take
 take_execute(struct session *s, const struct taken *m)
 {
@@ -506,6 +517,10 @@ take_execute(struct session *s, const struct taken *m)
     if (i >= 0)
         e->facts = facts_hold(s->bound->at[i].facts);
     take_forward(s, m);
+    if (e->facts != NULL && settings_restores(s, e->facts)) {
+        e->flags |= PENDING_RESTORES;
+        send_restored(s, e->facts);
+    }
     return TAKE_DONE;
 }
 

@@ -43,6 +43,27 @@ forget_unnamed(struct session *s)
 }
 
 static void
+add_statement(struct text *t, struct slice sql)
+{
+    text_add_str(t, "\n;"); /* a comment may be the last thing before it */
+    text_add(t, sql);
+}
+
+/* SQL is a reset: the server goes on to what it means for this session. */
+static void
+send_reset(struct session *s, const struct facts *f, struct slice sql)
+{
+    struct text *t = session_scratch(s);
+    size_t start = wire_begin(t, 'Q');
+
+    text_add(t, sql);
+    settings_restore(s, f, add_statement, t);
+    wire_put_u8(t, 0);
+    wire_end(t, start, 'Q');
+    link_put(s, t);
+}
+
+static void
 send_query(struct session *s, const struct taken *m, const struct facts *f)
 {
     struct pending_entry *e;
@@ -58,7 +79,12 @@ send_query(struct session *s, const struct taken *m, const struct facts *f)
     else if (f->n_effects > 0 || s->routing != NULL)
         e->facts = facts_hold(f);
     forget_unnamed(s);
-    take_forward(s, m);
+    if (f == NULL || f->n_effects != 1 || !settings_restores(s, f)) {
+        take_forward(s, m);
+        return;
+    }
+    e->flags |= PENDING_RESTORES;
+    send_reset(s, f, slice_head(m->body, m->body.len - 1));
 }
 
 /* What a statement that is not plain, or comes while something is to be committed, may be besides one for the

@@ -35,11 +35,11 @@ pop_as(struct session *s, const struct reply *r, enum pending_kind kind)
     return answer;
 }
 
-/* To a Parse or Bind; those of what goes in front of a request are counted by its Execute. */
+/* To a Parse or Bind; those of our own statements count with their Execute. */
 static enum relayed
 pop_early(struct session *s, const struct reply *r, enum pending_kind kind)
 {
-    if (r->head != NULL && r->head->kind == PENDING_EXECUTE && (r->head->flags & PENDING_FRONT) != 0)
+    if (r->head != NULL && r->head->kind == PENDING_EXECUTE && (r->head->flags & PENDING_OURS) != 0)
         return RELAY_SWALLOW;
     return pop_as(s, r, kind);
 }
@@ -67,8 +67,8 @@ on_report(struct session *s, const struct reply *r)
         return RELAY_BROKEN;
     if (s->server->target->standby != NULL && is_about_standby(r->body))
         return RELAY_SWALLOW;
-    if (is_hidden(r) || !known || relay_is_void(s))
-        return RELAY_SWALLOW; /* settings_tell() follows */
+    if (is_hidden(r) || !known || relay_is_void(s) || s->server->settings != s->settings)
+        return RELAY_SWALLOW; /* settings_tell() follows, or settings do */
     params_drop(s->told);
     s->told = params_hold(s->server->reports);
     return RELAY_PASS;

@@ -15,10 +15,14 @@ struct reply {
     struct pending_entry *head; /* what it answers; NULL: nothing is outstanding */
 };
 
+/* The client did not ask for it. */
 static inline bool
 relay_is_ours(const struct reply *r)
 {
-    return r->head != NULL && (r->head->flags & PENDING_OURS) != 0;
+    const struct pending_entry *e = r->head;
+
+    return e != NULL &&
+           ((e->flags & PENDING_OURS) != 0 || ((e->flags & PENDING_RESTORES) != 0 && e->n_done > 0));
 }
 
 /* The answers that come are for nobody: what is outstanding is sent once more. */

@@ -36,7 +36,8 @@ enum pending_flags {
     PENDING_OPENING = 64, /* OURS: begins the transaction that the client believes to be in; or what its request
                              names */
     PENDING_STALE = 128,  /* DUPLICATE: the error says that the plan is out of date */
-    PENDING_BY_SQL = 256, /* OURS: PREPARE number n_done of the session's; or what makes room for them */
+    PENDING_RESTORES = 512, /* a reset: start-up values follow it, in the same QUERY or in an EXECUTE of ours */
+    PENDING_BY_SQL = 256,   /* OURS: PREPARE number n_done of the session's; or what makes room for them */
 };
 #define PENDING_FRONT (PENDING_REPLAY | PENDING_OPENING) /* when it fails, what is behind it does not run */
 struct pending_entry {
@@ -162,6 +163,11 @@ void settings_add_literal(struct text *t, struct slice s);
 struct params *settings_with(struct params *set, struct slice name, struct slice value);
 /* REPORTS (taken over) with the application name that this client started with. */
 struct params *settings_own_reports(const struct session *s, struct params *reports);
+/* F, one statement, resets what the session has a start-up value for, as the server has not. */
+bool settings_restores(const struct session *s, const struct facts *f);
+/* PUT the SQL that brings those values back; how many statements. */
+typedef void settings_put(struct text *t, struct slice sql);
+unsigned settings_restore(const struct session *s, const struct facts *f, settings_put *put, struct text *t);
 /* A statement completed: note what it set. */
 void settings_note(struct session *s, const struct effect *e);
 void settings_commit(struct session *s);   /* what was noted is lasting */
@@ -343,7 +349,7 @@ bool link_open_replication(struct session *s, struct slice mode, struct fault *w
 
 /* Append Parse, Bind and Execute of SQL. */
 void front_put(struct text *t, struct slice sql);
-/* Send MESSAGES, N such statements. */
+/* Send MESSAGES, N such statements; FLAGS may be 0: behind what the client sent. */
 void front_send(struct session *s, struct slice messages, unsigned n, unsigned flags);
 /* Append what brings the linked server, which is between transactions, to the session's settings: how many
  * statements. */

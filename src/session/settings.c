@@ -12,6 +12,7 @@ enum op_kind { OP_SET, OP_RESET, OP_RESET_ALL, OP_PIN, OP_UNPIN, OP_LISTEN, OP_U
 struct set_op {
     enum op_kind kind;
     enum pin_reason pin;
+    bool restored;       /* RESET: the server has the start-up value */
     char *name, *replay; /* replay lies in the same block */
     struct ring in_log;
 };
@@ -163,6 +164,42 @@ release(struct session *s, struct slice name)
     }
 }
 
+/* The effect of F that resets; NULL. */
+static const struct effect *
+reset_of(const struct facts *f)
+{
+    const struct effect *e = f->n_effects == 1 && f->n_statements == 1 ? &f->effects[0] : NULL;
+
+    return e != NULL && (e->kind == EFFECT_RESET || e->kind == EFFECT_RESET_ALL) ? e : NULL;
+}
+
+bool
+settings_restores(const struct session *s, const struct facts *f)
+{
+    const struct effect *e = reset_of(f);
+
+    if (e == NULL)
+        return false;
+    return e->kind == EFFECT_RESET_ALL ? s->startup->n > 0 : params_find(s->startup, e->name) != NULL;
+}
+
+unsigned
+settings_restore(const struct session *s, const struct facts *f, settings_put *put, struct text *t)
+{
+    const struct effect *e = reset_of(f);
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < s->startup->n; i++) {
+        const struct param *p = &s->startup->at[i];
+
+        if (e->kind == EFFECT_RESET && !slice_equal(p->name, e->name))
+            continue;
+        put(t, p->value);
+        n++;
+    }
+    return n;
+}
+
 void
 settings_note(struct session *s, const struct effect *e)
 {
@@ -172,10 +209,10 @@ settings_note(struct session *s, const struct effect *e)
         log_op(s, OP_SET, e->name, e->replay);
         break;
     case EFFECT_RESET:
-        log_op(s, OP_RESET, e->name, SLICE(""));
+        log_op(s, OP_RESET, e->name, SLICE(""))->restored = s->restoring;
         break;
     case EFFECT_RESET_ALL:
-        log_op(s, OP_RESET_ALL, SLICE(""), SLICE(""));
+        log_op(s, OP_RESET_ALL, SLICE(""), SLICE(""))->restored = s->restoring;
         break;
     case EFFECT_PIN:
         log_op(s, OP_PIN, e->name, SLICE(""))->pin = e->pin;
@@ -206,7 +243,7 @@ settings_note(struct session *s, const struct effect *e)
 
 /* What RESET means: for the session its own start-up value, for the server its default. */
 static void
-reset_one(struct session *s, struct slice name)
+reset_one(struct session *s, struct slice name, bool restored)
 {
     const struct param *first = params_find(s->startup, name);
 
@@ -214,19 +251,23 @@ reset_one(struct session *s, struct slice name)
         s->settings = params_with(s->settings, name, first->value);
     else
         s->settings = params_without(s->settings, name);
-    if (s->server != NULL && s->server->settings != NULL)
+    if (s->server == NULL || s->server->settings == NULL)
+        return;
+    if (restored)
+        s->server->settings = params_with(s->server->settings, name, first->value);
+    else
         s->server->settings = params_without(s->server->settings, name);
 }
 
 static void
-reset_all(struct session *s)
+reset_all(struct session *s, bool restored)
 {
     params_drop(s->settings);
     s->settings = params_hold(s->startup);
     if (s->server == NULL)
         return;
     params_drop(s->server->settings);
-    s->server->settings = params_empty(s->hall->pools.sets);
+    s->server->settings = restored ? params_hold(s->startup) : params_empty(s->hall->pools.sets);
 }
 
 /* NAME was set by REPLAY. */
@@ -251,10 +292,10 @@ apply(struct session *s, const struct set_op *op)
         set_one(s, name, replay);
         break;
     case OP_RESET:
-        reset_one(s, name);
+        reset_one(s, name, op->restored);
         break;
     case OP_RESET_ALL:
-        reset_all(s);
+        reset_all(s, op->restored);
         break;
     case OP_PIN:
         if (op->pin == PIN_SET && name.len > 0)
@@ -336,7 +377,7 @@ void
 settings_discard(struct session *s)
 {
     settings_rollback(s);
-    reset_all(s);
+    reset_all(s, false);
 }
 
 /* ---- ParameterStatus ---- */

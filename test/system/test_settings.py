@@ -323,6 +323,61 @@ def test_a_setting_that_keeps_a_part_of_what_was_is_carried_whole(make_weir):
     assert a.value("SHOW datestyle") == "Postgres, MDY"
 
 
+RESETS = {"TimeZone": ["RESET TimeZone", "SET timezone TO DEFAULT", "SET TIME ZONE LOCAL -- where we are", "/* */ RESET TIME ZONE;",
+                       "RESET ALL", "SELECT set_config('TimeZone', NULL, false)"],
+          "search_path": ["RESET search_path", "reset all"]}
+
+
+@pytest.mark.parametrize("name, reset", [(name, reset) for name in RESETS for reset in RESETS[name]])
+@pytest.mark.parametrize("how", ["alone", "in a block", "extended", "pipelined"])
+def test_a_reset_goes_to_the_start_up_value_at_once(make_weir, cluster, name, reset, how):
+    start = {"TimeZone": "Asia/Tokyo", "search_path": "app, public", "options": "-c myapp.k=v"}
+    weir = make_weir(default_pool_size=1)
+    answers = []
+    with wire.Wire(cluster.folder, cluster.port) as direct:
+        for w in (weir.wire(**start), direct.login(**start)):
+            w.query(f"SET {name} = 'UTC'")
+            if how == "in a block":
+                w.query("BEGIN")
+            if how in ("alone", "in a block"):
+                w.send(wire.query(reset))
+            elif how == "extended":
+                w.send(wire.extended(reset) + wire.sync())
+            else:
+                w.send(wire.extended(reset) + wire.extended(f"SHOW {name}") + wire.sync())
+            said = w.until("Z")  # but what set_config() itself says of it
+            answers.append([m for m in said if m.kind != "D" or "NULL" not in reset])
+            assert w.value(f"SHOW {name}") == start[name]
+            if how == "in a block":
+                w.query("COMMIT")
+            answers.append([w.parameters["TimeZone"], w.query("SELECT current_setting('myapp.k'), current_setting('search_path')")])
+    assert answers[:2] == answers[2:]
+    b = weir.wire()
+    assert b.value("SHOW TimeZone") != "Asia/Tokyo" and b.value("SHOW search_path") != "app, public"
+    assert b.value("SELECT current_setting('myapp.k', true)") in (None, "")
+
+
+@pytest.mark.parametrize("end, seen", [("ROLLBACK", "UTC"), ("ROLLBACK TO s; COMMIT", "UTC"), ("COMMIT", "Asia/Tokyo")])
+def test_a_rollback_undoes_a_reset_and_what_came_with_it(make_weir, end, seen):
+    weir = make_weir(default_pool_size=1)
+    a, b = weir.wire(TimeZone="Asia/Tokyo"), weir.wire()
+    a.query("SET TimeZone = 'UTC'")
+    a.query("BEGIN; SAVEPOINT s")
+    a.query("RESET TimeZone")
+    assert a.value("SHOW TimeZone") == "Asia/Tokyo"
+    a.query(end)
+    assert a.value("SHOW TimeZone") == a.parameters["TimeZone"] == seen
+    assert b.value("SHOW TimeZone") == b.parameters["TimeZone"] != "Asia/Tokyo"
+    assert a.value("SHOW TimeZone") == seen
+
+
+def test_discard_all_reports_nothing_that_is_not_so(make_weir):
+    w = make_weir(default_pool_size=1).wire(TimeZone="Asia/Tokyo")
+    w.send(wire.query("DISCARD ALL"))
+    assert [m.kind for m in w.until("Z")] == ["C", "Z"]
+    assert w.value("SHOW TimeZone") == w.parameters["TimeZone"] == "Asia/Tokyo"
+
+
 # --- what goes in front of a statement is no part of it
 
 @pytest.fixture
