@@ -216,7 +216,14 @@ static void
 parse_named(struct session *s, const struct taken *m, struct slice name, struct statement *st)
 {
     bool known = is_prepared(s, st, changes_last(s));
+    struct fault why;
 
+    if (known && s->server->status == 'E' && st->facts->class != CLASS_END) { /* PostgreSQL is not asked */
+        fault_set(&why, "25P02",
+                  "current transaction is aborted, commands ignored until end of transaction block");
+        take_refuse(s, &why, true);
+        return;
+    }
     prepared_names_add(s, name, st);
     pending_push(s, PENDING_PARSE, known ? PENDING_LOCAL : 0)->statement = statement_hold(st);
     if (known) {

@@ -2,16 +2,63 @@
 /* The server answers with an error: whose it is, and what the client is told instead. */
 #include "relay_private.h"
 
-/* The statement's name was in use: say so with the name that the client knows. */
-static void
-say_duplicate(struct session *s, const struct wire_error *e, const char *name)
+/* Where in TEXT a statement is named as servers name it; NULL. */
+static const uint8_t *
+find_name(struct slice text)
 {
-    struct fault why;
+    const size_t len = STATEMENT_NAME - 1;
+    struct statement_id id;
 
-    wire_error_fault(e, &why);
-    if (slice_is(e->sqlstate, "42P05"))
-        fault_set(&why, "42P05", "prepared statement \"%.63s\" already exists", name);
-    session_say(s, WIRE_ERROR, &why);
+    for (size_t i = 0; i + len <= text.len; i++)
+        if (text.data[i] == 'p' && statement_id_of(slice_head(slice_tail(text, i), len), &id))
+            return text.data + i;
+    return NULL;
+}
+
+/* What the client calls the statement that E is about; NULL: it has no name. */
+static const char *
+own_name(const struct session *s, const struct pending_entry *e)
+{
+    if ((e->flags & (PENDING_DUPLICATE | PENDING_STALE)) == PENDING_DUPLICATE)
+        return e->name;
+    if ((e->kind != PENDING_PARSE && e->kind != PENDING_BIND && e->kind != PENDING_DESCRIBE) ||
+        e->statement == NULL)
+        return NULL;
+    return prepared_names_of(s, e->statement);
+}
+
+/* The answer to E, with the client's name in the place of the server's. False: there is none in it. */
+static bool
+say_own_name(struct session *s, const struct reply *r, const struct pending_entry *e)
+{
+    const char *name = own_name(s, e);
+    struct slice rest = r->body;
+    const uint8_t *at = name == NULL || !r->whole ? NULL : find_name(rest);
+    struct text *t;
+    size_t start;
+
+    if (at == NULL)
+        return false;
+    t = session_scratch(s);
+    start = wire_begin(t, 'E');
+    for (; at != NULL; at = find_name(rest)) {
+        text_add(t, slice_of(rest.data, (size_t)(at - rest.data)));
+        text_add_str(t, name);
+        rest = slice_tail(rest, (size_t)(at - rest.data) + STATEMENT_NAME - 1);
+    }
+    text_add(t, rest);
+    wire_end(t, start, 'E');
+    session_send(s, t);
+    return true;
+}
+
+/* What was prepared on the server is not there any more: the next use brings it. */
+static void
+forget_missing(struct session *s, const struct wire_error *e, const struct pending_entry *head)
+{
+    if ((head->kind == PENDING_BIND || head->kind == PENDING_DESCRIBE) && head->statement != NULL &&
+        slice_is(e->sqlstate, "26000"))
+        prepared_remove(s->server->prepared, head->statement->id);
 }
 
 /* The server was cancelled because of query_timeout: say so in its place. */
@@ -104,8 +151,7 @@ relay_error(struct session *s, const struct reply *r)
 {
     struct pending_entry *head = r->head;
     struct wire_error e;
-    bool duplicate = head != NULL && (head->flags & PENDING_DUPLICATE) != 0;
-    bool stale = head != NULL && (head->flags & PENDING_STALE) != 0;
+    bool said;
 
     wire_error_read(r->body, &e);
     if (r->whole && (slice_is(e.severity, "FATAL") || slice_is(e.severity, "PANIC")))
@@ -124,10 +170,12 @@ relay_error(struct session *s, const struct reply *r)
         s->copy = COPY_NONE;
         return say_timed_out(s, &e) ? RELAY_SWALLOW : RELAY_PASS;
     }
-    if (stale && slice_is(e.sqlstate, "42P05"))
+    forget_missing(s, &e, head);
+    said = (head->flags & PENDING_STALE) != 0 && slice_is(e.sqlstate, "42P05");
+    if (said)
         changes_say_stale(s);
-    else if (duplicate)
-        say_duplicate(s, &e, stale ? "" : head->name);
+    else
+        said = say_own_name(s, r, head);
     fail_batch(s);
-    return duplicate || say_timed_out(s, &e) ? RELAY_SWALLOW : RELAY_PASS;
+    return said || say_timed_out(s, &e) ? RELAY_SWALLOW : RELAY_PASS;
 }

@@ -123,6 +123,8 @@ prepared_names_add(struct session *s, struct slice name, struct statement *st); 
 /* The client is told that its plan of ST is out of date: the next use makes a new one. */
 void prepared_names_renew(struct session *s, const struct statement *st);
 void prepared_names_remove(struct session *s, struct slice name);
+/* The newest name of ST, or NULL. */
+const char *prepared_names_of(const struct session *s, const struct statement *st);
 /* Undo prepared_names_add() of ST after its Parse failed: the newest name with it. */
 void prepared_names_undo(struct session *s, const struct statement *st);
 void prepared_names_clear(struct session *s);

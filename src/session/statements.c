@@ -221,6 +221,14 @@ prepared_names_renew(struct session *s, const struct statement *st)
         n->since = changes_last(s);
 }
 
+const char *
+prepared_names_of(const struct session *s, const struct statement *st)
+{
+    const struct name *n = name_of(s, st);
+
+    return n == NULL ? NULL : n->text;
+}
+
 void
 prepared_names_undo(struct session *s, const struct statement *st)
 {

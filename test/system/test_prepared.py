@@ -158,6 +158,64 @@ def test_a_used_name_is_told_by_its_name_whatever_follows(make_weir):
     w.finish()
 
 
+def errors(w, *messages):
+    w.send(*messages)
+    answers = w.until("Z")
+    w.status = answers[-1].body.decode()
+    return [m.fields() for m in answers if m.kind == "E"]
+
+
+@pytest.fixture
+def with_direct(make_weir, cluster):
+    """The same client twice: through pgweir, and to PostgreSQL itself."""
+    with wire.Wire(cluster.folder, cluster.port) as direct:
+        yield make_weir(default_pool_size=1).wire(), direct.login()
+
+
+def test_errors_name_statements_as_the_client_does(with_direct):
+    """Two names of one text, in the order of their making and against it."""
+    seen = []
+    for w in with_direct:
+        for name in ("first", "second"):
+            prepare(w, name, "SELECT $1::int")
+        seen.append([errors(w, *messages, wire.sync()) for messages in (
+            [wire.parse("first", "SELECT 2")], [wire.parse("second", "SELECT $1::int")], [wire.parse("first", "SELECT $1::int")],
+            [wire.bind("", "second", [1, 2])], [wire.describe("S", "third")], [wire.bind("", "third")],
+            [wire.parse("n" * 300, "SELECT 3"), wire.parse("n" * 300, "SELECT 3")], [wire.parse("fourth", "SELECT nothing")])])
+        assert run(w, "first", [1]) == run(w, "second", [1]) == [["1"]]
+    assert seen[0] == seen[1]
+
+
+def test_a_statement_that_the_server_lost_is_brought_again(make_weir):
+    w = make_weir(default_pool_size=1).wire()
+    prepare(w, "s", "SELECT 1")
+    w.query("DO $$ BEGIN EXECUTE 'DEALLO' || 'CATE ALL'; END $$")
+    first = errors(w, wire.bind("", "s"), wire.execute(), wire.sync())
+    assert [e["M"] for e in first] in ([], ['prepared statement "s" does not exist'])
+    assert run(w, "s") == [["1"]]
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_parse_in_a_failed_transaction_is_25P02(with_direct, known):
+    seen = []
+    for w in with_direct:
+        if known:
+            prepare(w, "before", "SELECT 1")
+            prepare(w, "end before", "ROLLBACK")
+        w.query("BEGIN")
+        errors(w, wire.query("SELECT 1/0"))
+        seen.append([errors(w, *messages, wire.sync()) for messages in (
+            [wire.parse("s", "SELECT 1")], [wire.parse("s", "SELECT 1"), wire.bind("", "s"), wire.execute()], [wire.parse("", "SELECT 1")],
+            [wire.parse("before", "SELECT 2")], [wire.parse("end", "ROLLBACK")])])
+        assert w.status == "E"
+        assert run(w, "end") == [] and w.status == "I"
+        prepare(w, "s", "SELECT 1")
+        assert run(w, "s") == [["1"]]
+    drop = "FLR"
+    assert [[{k: v for k, v in e.items() if k not in drop} for e in es] for es in seen[0]] \
+        == [[{k: v for k, v in e.items() if k not in drop} for e in es] for es in seen[1]]
+
+
 def test_a_used_name_in_a_batch_fails_the_batch_in_its_place(make_weir):
     w = make_weir().wire()
     prepare(w, "s", "SELECT 1")
