@@ -28,6 +28,8 @@ void *passage_owner(const struct passage *p);
 void passage_free(struct passage *p); /* NULL is fine; not inside on_frame */
 /* FD (or -1) is taken over. */
 void passage_put(struct passage *p, uint8_t type, struct slice body, int fd);
+/* Frames of TYPE that the socket did not take yet. */
+unsigned passage_count(const struct passage *p, uint8_t type);
 /* Wait for the next frame, at most SECONDS. Before passage_start(). */
 bool passage_wait(struct passage *p, unsigned seconds, struct passage_frame *f, struct fault *why);
 void passage_start(struct passage *p, struct worker *w, const struct passage_events *e);

@@ -57,8 +57,9 @@ struct hall {
     struct ring sessions, linked;            /* all; those that hold a server */
     unsigned n_sessions, n_linked, n_logins; /* n_logins: before READY */
     struct cancel_key *cancel_keys;          /* by pid and secret */
-    struct ring cancels, passed_on;          /* requests that look again soon; that go to peers */
-    struct statement *statements;            /* interned, by id */
+    struct ring cancels, passed_on;          /* cancel requests under way; those of them that go to peers */
+    unsigned n_cancels, n_passed_on, n_cancels_dropped; /* how many; beyond CANCELS_MAX */
+    struct statement *statements;                       /* interned, by id */
     struct facts_table *facts;
     struct known_text *known_texts; /* texts seen lately, before any lexer */
     struct known_startup *startups; /* start-up packets seen lately */
@@ -92,10 +93,9 @@ struct hall {
     void (*elsewhere)(struct hall *h, const struct cancel_ask *ask); /* it fits nobody here */
     _Atomic uint64_t *next_id;
     struct pending *spare_pending; /* FIFOs of sessions that need none now */
-    unsigned n_spare;
+    unsigned n_spare, random_left;
     uint8_t random[1024]; /* drawn from the kernel in one piece */
-    unsigned random_left;
-    struct text scratch; /* for messages being built; empty between uses */
+    struct text scratch;  /* for messages being built; empty between uses */
 };
 
 /* INDEX of its worker; REGISTRY, HELPER, ... are shared by all halls and outlive them. */

@@ -25,6 +25,7 @@ struct cancel_ask {
     unsigned len, hops;
 };
 #define CANCEL_HOPS 3
+#define CANCELS_MAX 1000 /* under way at a time */
 /* Stop what the session does that the request fits, in whichever hall; when there is none, ask elsewhere. ASKS
  * (may be NULL) is closed when that is done. */
 void cancel_start(struct hall *h, const struct cancel_ask *ask, struct session *asks);

@@ -48,10 +48,15 @@ takeover_put_id(struct text *t, uint32_t hall, uint64_t id)
 /* ---- cancel requests ---- */
 
 static void
-put_cancel(struct passage *p, const struct cancel_ask *ask)
+put_cancel(struct app *a, struct passage *p, const struct cancel_ask *ask)
 {
     struct text t = { 0 };
 
+    if (passage_count(p, LINK_CANCEL) >= CANCELS_MAX) {
+        a->takeover.n_cancels_dropped++;
+        log_warning("a cancel request was dropped: the other process does not read");
+        return;
+    }
     wire_put_u8(&t, (uint8_t)ask->hops);
     wire_put_u32(&t, ask->pid);
     wire_put_bytes(&t, slice_of(ask->key, ask->len));
@@ -68,9 +73,9 @@ pass_on(struct worker *w, struct mail *m)
 
     e->cancel.hops--;
     if (a->takeover.elder != NULL)
-        put_cancel(a->takeover.elder, &e->cancel);
+        put_cancel(a, a->takeover.elder, &e->cancel);
     if (a->takeover.younger != NULL && a->takeover.giving)
-        put_cancel(a->takeover.younger, &e->cancel);
+        put_cancel(a, a->takeover.younger, &e->cancel);
     mem_free(e);
 }
 

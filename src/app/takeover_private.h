@@ -47,6 +47,7 @@ struct takeover {
     int64_t deadline_us;
     uint64_t next_id; /* from the elder */
     unsigned next_hall;
+    _Atomic int64_t n_cancels_dropped; /* that were for the other process */
     uint32_t younger_pid;
 };
 

@@ -256,13 +256,15 @@ users_home(struct task *e)
 
 /* ---- LISTS ---- */
 
-enum { USED_CLIENTS, LOGIN_CLIENTS, USED_SERVERS };
+enum { USED_CLIENTS, LOGIN_CLIENTS, USED_SERVERS, CANCELS, CANCELS_DROPPED };
 
 void
 lists_each(struct hall *h, struct task *e)
 {
     e->gather.n[USED_CLIENTS] += h->n_sessions;
     e->gather.n[LOGIN_CLIENTS] += h->n_logins;
+    e->gather.n[CANCELS] += h->n_cancels;
+    e->gather.n[CANCELS_DROPPED] += h->n_cancels_dropped;
     for (const struct pool *p = h->pools.first; p != NULL; p = p->next) {
         gather_at(&e->gather, slice_str(p->name), slice_str(p->user));
         e->gather.n[USED_SERVERS] += p->n_idle + p->n_used + p->n_connecting;
@@ -310,4 +312,8 @@ lists_home(struct task *e)
     put_list(e, "dns_zones", 0);
     put_list(e, "dns_queries", queries);
     put_list(e, "dns_pending", 0);
+    if (e->compat)
+        return;
+    put_list(e, "cancel_requests", e->gather.n[CANCELS]);
+    put_list(e, "dropped_cancel_requests", e->gather.n[CANCELS_DROPPED] + e->app->takeover.n_cancels_dropped);
 }

@@ -14,6 +14,7 @@
 #include "base/text.h"
 
 #define HEADER    6
+#define AT_TYPE   4
 #define READ_SIZE (64 * 1024)
 #define MOST_FDS  32 /* received ahead of their frames */
 
@@ -162,6 +163,16 @@ passage_put(struct passage *p, uint8_t type, struct slice body, int fd)
     send_all(p);
 }
 
+unsigned
+passage_count(const struct passage *p, uint8_t type)
+{
+    unsigned n = 0;
+
+    ring_each (r, &p->out)
+        n += (uint8_t)container_of(r, struct parcel_out, in_queue)->bytes.data[AT_TYPE] == type;
+    return n;
+}
+
 /* ---- receiving ---- */
 
 static bool
@@ -241,7 +252,7 @@ next_frame(struct passage *p, struct passage_frame *f)
         return NOTHING;
     if (at[5] > p->n_fds)
         return BROKEN;
-    *f = (struct passage_frame){ .type = at[4], .body = slice_of(at + HEADER, len - HEADER), .fd = -1 };
+    *f = (struct passage_frame){ .type = at[AT_TYPE], .body = slice_of(at + HEADER, len - HEADER), .fd = -1 };
     if (at[5] == 1)
         f->fd = take_fd(p);
     p->in_at += len;

@@ -8,6 +8,7 @@
 #include <uthash.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "session/peers.h"
 #include "session_private.h"
 
@@ -200,6 +201,7 @@ static void
 request_free(struct request *r)
 {
     ring_remove(&r->in_hall);
+    r->hall->n_cancels--;
     mem_free(r->workers);
     mem_free(r);
 }
@@ -272,12 +274,28 @@ home(struct worker *w, struct visit *v)
         finish(r);
 }
 
+bool
+cancel_has_room(struct hall *h, unsigned n)
+{
+    if (n < CANCELS_MAX)
+        return true;
+    h->n_cancels_dropped++;
+    log_warning("a cancel request was dropped: %u others are under way", n);
+    return false;
+}
+
 void
 cancel_start(struct hall *h, const struct cancel_ask *ask, struct session *asks)
 {
-    struct request *r = mem_new(struct request);
+    struct request *r;
     unsigned n = registry_n_workers(h->registry);
 
+    if (!cancel_has_room(h, h->n_cancels)) {
+        if (asks != NULL)
+            session_close(asks, NULL);
+        return;
+    }
+    r = mem_new(struct request);
     r->workers = mem_alloc(n * sizeof(struct worker *));
     for (unsigned i = 0; i < n; i++)
         r->workers[i] = registry_worker(h->registry, i);
@@ -288,6 +306,7 @@ cancel_start(struct hall *h, const struct cancel_ask *ask, struct session *asks)
     r->ask = *ask;
     r->ended.deliver = on_ended;
     ring_append(&h->cancels, &r->in_hall);
+    h->n_cancels++;
     timer_init(&r->timer, again);
     visit_start(&r->visit);
 }

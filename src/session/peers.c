@@ -12,8 +12,7 @@
 #include "session_private.h"
 #include "wire/startup.h"
 
-#define MOST_REQUESTS 1000
-#define TTL_BITS      3u
+#define TTL_BITS 3u
 
 enum stage { STAGE_WAITING, STAGE_RESOLVING, STAGE_CONNECTING, STAGE_SENT };
 
@@ -57,6 +56,7 @@ finish(struct peer_request *r, const char *trouble)
         r->look_up->request = NULL;
     stream_close(&r->stream);
     ring_remove(&r->in_hall);
+    r->hall->n_passed_on--;
     next_of(r->hall, r->peer);
     mail_post(r->done_to, r->done);
     worker_bury(&r->hall->worker, &r->grave, dig);
@@ -209,18 +209,15 @@ on_request(struct worker *w, struct mail *m)
     struct peer_request *r = container_of(m, struct peer_request, mail);
     struct hall *h = hall_of(w);
     int64_t most = h->setup.conf->general.cancel_wait_timeout;
-    unsigned n = 0;
 
-    ring_each (e, &h->passed_on)
-        n++;
-    if (n >= MOST_REQUESTS) {
-        log_warning("a cancel request did not reach peer %u: %u others are under way", r->peer, n);
+    if (!cancel_has_room(h, h->n_passed_on)) {
         mail_post(r->done_to, r->done);
         mem_free(r);
         return;
     }
     r->hall = h;
     ring_append(&h->passed_on, &r->in_hall);
+    h->n_passed_on++;
     timer_init(&r->deadline, on_deadline);
     timer_start(w, &r->deadline, most > 0 ? most : 10 * CLOCK_S);
     if (has_room(h, r->peer))

@@ -431,6 +431,8 @@ struct slice cancel_key_of(const struct session *s, uint32_t *pid);
 void cancel_forget_client(struct session *s); /* that asked for a cancel, and is gone */
 unsigned cancel_peer(uint32_t pid);           /* whose key begins with PID */
 void cancel_restore(struct session *s, uint32_t pid, struct slice key);
+/* False, and that is counted: N requests are under way already. */
+bool cancel_has_room(struct hall *h, unsigned n);
 void cancel_done(struct hall *h);
 
 /* ---- handover.c ---- */

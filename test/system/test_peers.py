@@ -20,7 +20,8 @@ def running(cluster, marker):
 def make_peers(make_weir):
     """COUNT instances that know each other by their Unix sockets; with SHARED on one port."""
     def make(count=3, shared=True, **general):
-        weirs = [make_weir(start=False, workers=2, so_reuseport=1 if shared else 0, peer_id=i + 1, **general) for i in range(count)]
+        weirs = [make_weir(start=False, so_reuseport=1 if shared else 0, peer_id=i + 1,
+                           **{"workers": 2, **general}) for i in range(count)]
         for w in weirs[1:] if shared else []:
             w.port = w.general["listen_port"] = weirs[0].port
         for w in weirs:
@@ -149,6 +150,25 @@ def test_a_peer_that_does_not_answer_holds_up_nobody(make_peers, cluster):
     cancelled(cluster, one.wire(), two.port, "past_silence")
     wait_until(lambda: two.log().count("did not reach peer 3: no answer in time") == 3)
     assert (row()["cl_active_cancel_req"], row()["cl_waiting_cancel_req"]) == ("0", "0")
+    silent.close()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_more_cancels_than_may_be_under_way_are_dropped_and_counted(make_peers, cluster, workers):
+    one, two = make_peers(2, shared=False, cancel_wait_timeout=8, workers=workers)
+    silent = socket.create_server(("127.0.0.1", 0))
+    two.peers["3"] = {"host": "127.0.0.1", "port": silent.getsockname()[1], "pool_size": 1}
+    two.reload()
+    for i in range(1030):
+        with socket.create_connection(("127.0.0.1", two.port)) as s:
+            s.sendall(wire.cancel(0x41030001, bytes([i % 256, i // 256, 0, 3])))
+
+    def lists():
+        return {r["list"]: r["items"] for r in two.console("SHOW LISTS")}
+    wait_until(lambda: lists()["dropped_cancel_requests"] == "30")
+    assert lists()["cancel_requests"] == "1000"
+    wait_until(lambda: lists()["cancel_requests"] == "0", 20)
+    cancelled(cluster, one.wire(), two.port, "past_the_crowd")
     silent.close()
 
 

@@ -53,6 +53,18 @@ def test_statements_made_by_prepare_move(weir):
     assert w.notices == []
 
 
+def test_heavy_clients_move_one_after_the_other(make_weir):
+    weir = make_weir(workers=2)
+    clients = [weir.wire(seconds=30) for _ in range(30)]
+    for i, w in enumerate(clients):
+        w.send(*[wire.parse(f"s{n}", f"SELECT {i} /* {'x' * 60000} {i} {n} */") for n in range(30 if i % 2 else 1)], wire.sync())
+        w.until("Z")
+    assert gone(weir.take_over()) == 0
+    for i, w in enumerate(clients):
+        w.send(wire.bind("", f"s{29 if i % 2 else 0}"), wire.execute(), wire.sync())
+        assert w.finish() == [[str(i)]]
+
+
 @pytest.mark.parametrize("workers", [1, 3])
 def test_listeners_move_and_go_on_hearing(make_weir, cluster, workers):
     weir = make_weir(workers=workers)

@@ -169,6 +169,27 @@ a_flood_passes_without_blocking(void **state)
     mem_free(body);
 }
 
+static void
+frames_that_the_socket_did_not_take_are_counted(void **state)
+{
+    struct seen seen = { 0 };
+    struct pair p;
+
+    (void)state;
+    make(&p, true);
+    worker_init(&seen.worker, WORKER_CONTROL);
+    passage_start(p.a, &seen.worker, &events);
+    assert_int_equal(passage_count(p.a, 7), 0);
+    while (passage_count(p.a, 8) == 0)
+        passage_put(p.a, 8, slice_of(&seen, sizeof(seen)), -1);
+    for (unsigned i = 1; i < 4; i++) {
+        passage_put(p.a, 7, SLICE("x"), -1);
+        assert_int_equal(passage_count(p.a, 7), i);
+    }
+    done(&p);
+    worker_done(&seen.worker);
+}
+
 int
 main(void)
 {
@@ -177,6 +198,7 @@ main(void)
         cmocka_unit_test(a_peer_that_is_gone_or_silent_is_a_fault),
         cmocka_unit_test(nonsense_is_a_fault),
         cmocka_unit_test(a_flood_passes_without_blocking),
+        cmocka_unit_test(frames_that_the_socket_did_not_take_are_counted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
