@@ -87,6 +87,7 @@ struct server {
     const struct server_borrower *borrower;
     void *session;
     struct params *reports;  /* ParameterStatus values */
+    struct params *defaults; /* the same of when it was first lent: what RESET brings back; NULL: it was not */
     struct params *settings; /* what sessions set on it (name -> SQL); NULL: not known */
     bool changed;            /* this transaction changed tables */
     struct params *by_sql;   /* statements that it knows by names of sessions (name -> SQL); NULL: none */

@@ -282,6 +282,7 @@ dig(struct grave *g)
     prepared_free(s->prepared);
     text_done(&s->request);
     params_drop(s->reports);
+    params_drop(s->defaults);
     params_drop(s->settings);
     params_drop(s->by_sql);
     params_drop(s->startup);
@@ -346,6 +347,8 @@ server_lend(struct server *s, const struct server_borrower *b, void *session)
     server_move_to(s, SERVER_LENT);
     s->borrower = b;
     s->session = session;
+    if (s->defaults == NULL)
+        s->defaults = params_hold(s->reports);
     s->lent_us = s->stream.turn->worker->now_us;
 }
 
@@ -417,6 +420,7 @@ server_leave(struct server *s)
 {
     assert(server_may_move(s));
     params_detach(&s->reports);
+    params_detach(&s->defaults);
     params_detach(&s->settings);
     params_detach(&s->by_sql);
     timer_stop(s->stream.turn->worker, &s->deadline);
@@ -429,6 +433,7 @@ server_join(struct server *s, struct net_turn *t, const struct server_target *ta
     s->target = target;
     s->pool = pool;
     params_attach(&s->reports, target->sets);
+    params_attach(&s->defaults, target->sets);
     params_attach(&s->settings, target->sets);
     params_attach(&s->by_sql, target->sets);
     stream_join(&s->stream, t);

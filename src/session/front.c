@@ -119,6 +119,27 @@ expect_reports(struct session *s)
         s->server->reports = settings_own_reports(s, s->server->reports);
 }
 
+/* What the server will report is what the client was told, but for a RESET to another default than it knows. */
+static void
+note_expected(struct session *s, const struct params *have, const struct params *want)
+{
+    const struct params *defaults = s->server->defaults;
+    struct params *expected = s->told == NULL ? NULL : params_hold(s->told);
+
+    for (unsigned i = 0; expected != NULL && i < defaults->n; i++) {
+        const struct param *p = &defaults->at[i], *told = params_find(expected, p->name);
+        bool is_reset =
+            params_find(want, p->name) == NULL && (have == NULL || params_find(have, p->name) != NULL);
+
+        if (is_reset && (told == NULL || !slice_equal(told->value, p->value)))
+            expected = params_with(expected, p->name, p->value);
+    }
+    if (expected == NULL)
+        return;
+    params_drop(s->told_before);
+    s->told_before = expected;
+}
+
 /* A transaction of its own, so that what becomes of the client's does nothing to them; of a kind that any
  * server can begin, whatever the session before set. */
 unsigned
@@ -134,6 +155,7 @@ front_put_settings(struct session *s, struct text *t)
     n += put_sets(t, have, want, true);
     n += put_sets(t, have, want, false);
     front_put(t, SLICE("COMMIT"));
+    note_expected(s, have, want);
     params_drop(have);
     s->server->settings = params_hold(want);
     expect_reports(s);

@@ -138,13 +138,10 @@ link_put_query(struct session *s, struct text *t, unsigned flags)
 static void
 prepare_server(struct session *s)
 {
-    if (s->server->settings != s->settings && front_settings(s)) {
-        /* what is reported with the answer is compared with what the client knows */
-        params_drop(s->told_before);
-        s->told_before = s->told == NULL ? NULL : params_hold(s->told);
-    } else if (s->told != s->server->reports) {
+    if (s->server->settings != s->settings)
+        front_settings(s);
+    else if (s->told != s->server->reports)
         settings_tell(s);
-    }
 }
 
 void

@@ -438,3 +438,24 @@ def test_a_setting_that_a_function_makes_is_carried(pair):
     assert b.value("SHOW TimeZone") == "Asia/Seoul"
     assert a.value("SHOW TimeZone") == "Asia/Tokyo"
     assert b.parameters["TimeZone"] == "Asia/Seoul"
+
+
+def test_another_default_of_a_server_is_not_taken_for_a_setting(make_weir, cluster):
+    """Servers from before and after ALTER ROLE in one pool."""
+    weir = make_weir(default_pool_size=2, workers=1)
+    a, b = weir.wire(), weir.wire()
+    try:
+        old = b.value("SHOW TimeZone")
+        b.query("BEGIN; SET TimeZone = 'UTC'; SELECT 1")
+        cluster.sql("ALTER ROLE app SET TimeZone = 'Asia/Seoul'")
+        a.query("SET work_mem = '1MB'")  # on the new one
+        c = weir.wire()
+        assert c.value("SHOW TimeZone") == c.parameters["TimeZone"] == "Asia/Seoul"
+        a.query("BEGIN; SELECT 1")
+        b.query("COMMIT")
+        assert c.value("SHOW TimeZone") == c.parameters["TimeZone"] == old
+        b.query("BEGIN; SELECT 1")  # the old one
+        a.query("COMMIT")
+        assert c.value("SHOW TimeZone") == c.parameters["TimeZone"] == "Asia/Seoul"
+    finally:
+        cluster.sql("ALTER ROLE app RESET TimeZone")
