@@ -219,12 +219,13 @@ stream_put_copy(struct stream *s, struct slice bytes)
 void
 stream_drain(struct stream *s)
 {
-    struct iovec v = { s->out + s->out_at, s->out_len };
+    struct iovec v;
     size_t sent;
 
     if (s->turn->target == s)
-        stream_flush(s->turn);
+        stream_flush(s->turn); /* it may move what is queued */
     if (s->out_len > 0) {
+        v = (struct iovec){ s->out + s->out_at, s->out_len };
         sent = write_some(s, &v, 1);
         if (sent == SIZE_MAX) {
             stream_fail(s);

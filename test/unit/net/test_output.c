@@ -82,7 +82,8 @@ what_comes_out_is_what_was_put_in_order(void **state)
             stream_flush(&p->turn);
         if (r / 4096 % 16 != 0)
             continue;
-        stream_flush(&p->turn);
+        if (r / 65536 % 2 == 0) /* else the socket may take bytes before what is gathered is flushed */
+            stream_flush(&p->turn);
         turn_once(p);
         drain_one(&w, r % 2 == 0);
     }
