@@ -90,6 +90,23 @@ ask_for(struct session *s, unsigned n, struct slice name, struct fault *why)
     return ask(s, n, name, choose_patience(s));
 }
 
+/* UNLISTEN of NAME, or of all, is number N: what was committed before it must be heard, whatever the herald
+ * says. */
+static enum listen
+hear_out(struct session *s, unsigned n, struct slice name)
+{
+    struct listening *l = s->listening;
+    struct fault why;
+
+    if (l == NULL || ring_is_empty(&l->members) || (name.len > 0 && listening_find(l, name) == NULL))
+        return LISTEN_MAY;
+    if (n >= l->n_granted && was_refused(l, &why))
+        return LISTEN_MAY;
+    if (name.len == 0)
+        name = slice_str(container_of(ring_first(&l->members), struct member, in_session)->channel->name);
+    return ask(s, n, name, COMMIT_PATIENCE_US);
+}
+
 /* The message may commit. What is heard from its server from now on is its own, and what an earlier statement
  * listens to counts from now on: NAME, if there is any, is asked for once more. */
 static enum listen
@@ -115,6 +132,8 @@ prepare_all(struct session *s, const struct facts *f, struct fault *why)
     unsigned n = 0;
 
     for (unsigned i = 0; f != NULL && i < f->n_effects && answer == LISTEN_MAY; i++) {
+        if (f->effects[i].kind == EFFECT_UNLISTEN || f->effects[i].kind == EFFECT_DISCARD_ALL)
+            answer = hear_out(s, n++, f->effects[i].name);
         if (f->effects[i].kind != EFFECT_LISTEN)
             continue;
         name = may_end ? f->effects[i].name : name;

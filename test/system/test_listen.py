@@ -138,6 +138,18 @@ def test_what_ends_listening(weir, undo):
     assert w.notifications == []
 
 
+@pytest.mark.parametrize("protocol", ["query", "extended"])
+@pytest.mark.parametrize("end", ["UNLISTEN c", "UNLISTEN *", "DISCARD ALL"])
+def test_what_was_committed_before_the_end_is_heard(weir, end, protocol):
+    w, sender = weir.wire(), weir.wire()
+    for i in range(20):
+        w.query("LISTEN c")
+        sender.query(f"NOTIFY c, '{i}'")
+        getattr(w, protocol)(end)
+        sender.query("NOTIFY c, 'after'")
+    assert w.notifications == [("c", str(i)) for i in range(20)]
+
+
 def test_unlisten_rolled_back_did_not_happen(weir):
     w = weir.wire()
     w.query("LISTEN c")
