@@ -190,4 +190,20 @@ def callgrind(bench):
     table("user-mode instructions per query", ["peer", *MODES, "must (simple)", "aim"], rows, bench.options.out)
 
 
-CASES = {each.__name__: each for each in (idle, scaling, fairness, syscalls, callgrind)}
+# --- settings of sessions
+
+def settings(bench):
+    """32 clients on 8 servers: nearly each query finds a server that another session had."""
+    rows = []
+    for title, n in (("none", 0), ("1", 1), ("5", 5), ("5, the same for all", -5)):
+        words = ["-O", n]
+        with Field(bench, ["pgweir"]) as field:
+            runs = field.rounds(["-c", 32, "-w", 3000, "-s", bench.options.seconds, *words])[0].get("pgweir", [])
+        few, many = (instructions(bench, "pgweir", words, n) for n in (4000, 24000))
+        rows.append([title, least(runs, "cpu_proxy"), median(runs, "cpu_proxy"), (many - few) / 20000 if few and many else "n/a",
+                     median(runs, "qps")])
+    table("settings of its own in each session, simple query", ["settings", "CPU us/query", "median", "instructions", "a second"], rows,
+          bench.options.out)
+
+
+CASES = {each.__name__: each for each in (idle, scaling, fairness, syscalls, callgrind, settings)}

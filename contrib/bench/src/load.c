@@ -9,6 +9,7 @@
  *  load -I n                                 hold n idle sessions until stdin EOF
  *
  *  -T TLS   -y one Sync per batch of D (else one per query)   -a n source addresses
+ *  -O n: settings in the start-up packet, each client's values its own; -O -n: the same for all
  *  -F first-query: run SQL once on each connection before the measurement
  * Prints one line of JSON: times in us, cpu_LABEL us of CPU per query of those processes,
  * least and most: how many queries one connection got answered.
@@ -288,11 +289,15 @@ postown(conn *c, char *b, size_t n)
     post(c, b, n);
 }
 
+static int nset;
+
 static void
 startup(conn *c)
 {
+    static int nth;
     char *b = malloc(512);
     size_t n = 4;
+    nth++;
     n += put32(b + n, 196608);
     n += sprintf(b + n, "user") + 1;
     n += sprintf(b + n, "%s", user) + 1;
@@ -300,6 +305,10 @@ startup(conn *c)
     n += sprintf(b + n, "%s", db) + 1;
     n += sprintf(b + n, "application_name") + 1;
     n += sprintf(b + n, "load") + 1;
+    for (int i = 0; i < abs(nset); i++) {
+        n += sprintf(b + n, "bench_setting_%d", i) + 1;
+        n += sprintf(b + n, "%d", nset < 0 ? 1000 : 1000 + nth) + 1;
+    }
     b[n++] = 0;
     put32(b, n);
     c->st = S_AUTH;
@@ -732,7 +741,7 @@ int
 main(int argc, char **argv)
 {
     int o;
-    while ((o = getopt(argc, argv, "h:p:u:d:W:Tc:s:n:w:m:D:yq:S:R:B:G:KI:xa:F:Q")) != -1)
+    while ((o = getopt(argc, argv, "h:p:u:d:W:Tc:s:n:w:m:D:yq:S:R:B:G:KI:xa:F:QO:")) != -1)
         switch (o) {
         case 'h':
             host = optarg;
@@ -803,6 +812,11 @@ main(int argc, char **argv)
             break;
         case 'Q':
             quiet = 1;
+            break;
+        case 'O':
+            nset = atoi(optarg);
+            if (abs(nset) > 9)
+                die("-O 9");
             break;
         case 'G': {
             char *e = strchr(optarg, '=');
