@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: ISC
 """What routing costs and brings: pgweir in front of a primary with two replicas, one entry for each way to use them."""
 import glob
+import os
 import re
+import time
 
 from .place import free_port
 from .process import Process, wait_for_port
@@ -27,7 +29,8 @@ LOOKUP = ["-u", "bench", "-d", "bench", "-c", 16, "-q", "SELECT abalance FROM pg
 
 class Replica:
     def __init__(self, place, primary):
-        self.folder, self.port = place.new_folder("replica"), free_port()
+        self.port = free_port()
+        self.folder = place.new_folder(f"replica-{self.port}")
         child = Process([f"{programs()}/pg_basebackup", "-D", self.folder + "/data", "-R", "-X", "stream", "-c", "fast", "--no-sync",
                          "-h", primary.folder, "-p", str(primary.port), "-U", "bench"], place.path("basebackup.log"))
         if child.process.wait(120) != 0:
@@ -43,7 +46,8 @@ class Replica:
 
 def start(bench, primary, replicas, entry, wrap=()):
     """pgweir with one way to use the nodes."""
-    folder, port = bench.place.new_folder("run-nodes"), free_port()
+    port = free_port()
+    folder = bench.place.new_folder(f"run-{port}")
     nodes = "".join(f"pg{i} = cluster=main host=127.0.0.1 port={n.port}\n" for i, n in enumerate([primary, *replicas], 1))
     clusters = f"[nodes]\n{nodes}[clusters]\nmain = monitor_user=bench monitor_dbname=bench\n" if entry else ""
     with open(folder + "/pgweir.ini", "w") as f:
@@ -150,6 +154,21 @@ def routing_case(bench):
 SHARE = 0.15  # of a core for each node: small enough that three of them, pgweir and the load have room on two cores
 
 
+def throttled_run(bench, peer, throttles):
+    """With what each node has used of what it may."""
+    began, before = time.monotonic(), [t.cpu_us() for t in throttles]
+    run = one_run(bench, peer, "reads")
+    may_us = (time.monotonic() - began) * 1e6 * SHARE
+    run["used"] = [sum(us - b.get(pid, 0) for pid, us in t.cpu_us().items()) / may_us for t, b in zip(throttles, before)]
+    return run
+
+
+def used(runs):
+    """In the best run, as the table has it."""
+    best = max(runs, key=lambda run: run.get("qps", 0))["used"]
+    return f"{best[0]:.0%}", " ".join(f"{share:.0%}" for share in best[1:])
+
+
 def scale_case(bench):
     """Reads on one server, and with two replicas that take them all: each has the same small share of a core."""
     if parent() is None:
@@ -161,19 +180,23 @@ def scale_case(bench):
         with open(bench.place.path("read.sql"), "w") as f:
             f.write(READ)
         replicas = [Replica(bench.place, primary) for _ in range(2)]
-        throttles = [Throttle(f"pg{i}", node.process.process.pid, SHARE) for i, node in enumerate([primary, *replicas], 1)]
+        cpus = sorted(os.sched_getaffinity(0))
+        throttles = [Throttle(f"pg{i}", node.process.process.pid, SHARE, cpus[i % len(cpus)])
+                     for i, node in enumerate([primary, *replicas], 1)]
         peers = {name: start(bench, primary, replicas, entry) for name, entry in entries.items()}
+        for peer in peers.values():  # the connections are there, and the roles known
+            one_run(bench, peer, "reads")
         for _ in range(bench.options.rounds):
             for name, peer in peers.items():
-                runs.setdefault(name, []).append(one_run(bench, peer, "reads"))
+                runs.setdefault(name, []).append(throttled_run(bench, peer, throttles))
     finally:
         for each in [*peers.values(), *replicas, primary, *throttles]:
             each.stop()
     base = most(runs["one server"], "qps")
     table(f"reads, each node on {SHARE:.0%} of a core, {CLIENTS} clients, pgbench simple protocol",
-          ["entry", "tps, best", "ratio", "p50 ms", "p99 ms", "errors"],
+          ["entry", "tps, best", "ratio", "p50 ms", "p99 ms", "errors", "used of its share: primary", "replicas"],
           [[name, most(found, "qps"), ratio(most(found, "qps"), base), median(found, "p50"), median(found, "p99"),
-            sum(run["errors"] for run in found)] for name, found in runs.items()], bench.options.out)
+            sum(run["errors"] for run in found), *used(found)] for name, found in runs.items()], bench.options.out)
 
 
 CASES = {"nodes": nodes_case, "routing": routing_case, "scale": scale_case}

@@ -101,6 +101,7 @@ class Place:
         return self.path(name)
 
     def new_folder(self, name):
+        """One of that name from before goes away."""
         shutil.rmtree(self.path(name), ignore_errors=True)
         os.makedirs(self.path(name))
         return give(self.path(name))

@@ -2,7 +2,9 @@
 """A share of a core for one server and all its children (control groups, version 1 or 2): several small machines in one."""
 import os
 
-PERIOD_US = 10000
+from .process import cpu_us
+
+QUOTA_US = 1000  # the least there is: a server that has used it up stands still for as short as can be
 
 
 def parent():
@@ -19,24 +21,33 @@ def family(pid):
 
 
 class Throttle:
-    def __init__(self, name, pid, share):
+    """All on one CPU: what a group may use is dealt out to CPUs by 5 ms, so that one would get all of it and the server's
+    processes on another one stand still with most of it unused."""
+
+    def __init__(self, name, pid, share, cpu):
+        period_us = round(QUOTA_US / share)
         self.folder = f"{parent()}/pgweir-bench-{os.getpid()}-{name}"
         if not os.path.exists(parent() + "/cpu.cfs_quota_us"):
             self.write(parent() + "/cgroup.subtree_control", "+cpu")
         os.mkdir(self.folder)
-        quota = round(PERIOD_US * share)
         if os.path.exists(self.folder + "/cpu.cfs_quota_us"):
-            self.write(self.folder + "/cpu.cfs_period_us", PERIOD_US)
-            self.write(self.folder + "/cpu.cfs_quota_us", quota)
+            self.write(self.folder + "/cpu.cfs_period_us", period_us)
+            self.write(self.folder + "/cpu.cfs_quota_us", QUOTA_US)
         else:
-            self.write(self.folder + "/cpu.max", f"{quota} {PERIOD_US}")
+            self.write(self.folder + "/cpu.max", f"{QUOTA_US} {period_us}")
         for each in family(pid):
             self.write(self.folder + "/cgroup.procs", each)
+            os.sched_setaffinity(each, {cpu})
 
     @staticmethod
     def write(path, value):
         with open(path, "w") as f:
             f.write(str(value))
+
+    def cpu_us(self):
+        """What each of its processes has used."""
+        with open(self.folder + "/cgroup.procs") as f:
+            return {int(pid): cpu_us([int(pid)]) for pid in f}
 
     def stop(self):
         """After the server has ended."""
