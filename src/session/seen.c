@@ -63,7 +63,7 @@ static int
 seen_on(const struct routing *r, const struct cluster *c)
 {
     for (unsigned i = 0; i < choose_n_nodes(c); i++)
-        if (r->seen_in->node != NULL && strcmp(c->nodes[i].name, r->seen_in->node) == 0)
+        if (r->siblings->at[i] == r->seen_in && strcmp(c->nodes[i].name, r->seen_in->node) == 0)
             return (int)i;
     return -1;
 }
