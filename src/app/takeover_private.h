@@ -11,7 +11,7 @@
 #include "net/passage.h"
 #include "session/session.h"
 
-#define LINK_VERSION 2
+#define LINK_VERSION 1
 
 /* What they say; N: the new process, O: the old one. */
 enum link_word {

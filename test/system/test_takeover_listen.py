@@ -212,3 +212,14 @@ def test_the_new_process_is_killed_while_listeners_move(make_weir, cluster):
     assert gone(weir.take_over()) == 0
     sender.query("NOTIFY news, 'there'")
     assert receive(w, 2)[1] == ("news", "there")
+
+
+def test_listeners_of_a_cluster_move_each_with_its_encoding(trio, trio_weir):
+    weir = trio_weir(trio, warm=False)
+    plain, latin, sender = weir.wire(), weir.wire(client_encoding="LATIN1"), weir.wire()
+    for w in (plain, latin):
+        w.query("LISTEN news")
+    assert gone(weir.take_over()) == 0
+    sender.query("NOTIFY news, 'moved'")
+    for w in (plain, latin):
+        assert receive(w, 1) == [("news", "moved")] and w.notices == []
