@@ -181,6 +181,7 @@ thaw(struct session *s)
     s->moving = false;
     stream_join(&s->client, &h->turn);
     crossing_end(s);
+    stream_flush(&h->turn);
     timeouts_arm(s);
 }
 

@@ -191,6 +191,22 @@ def test_who_cannot_be_heard_for_stays_and_misses_nothing(make_weir):
     assert gone(old) == 0
 
 
+def test_what_came_while_the_new_process_tried_in_vain_is_not_lost(make_weir, cluster):
+    weir = make_weir(drain_timeout=30)
+    w = weir.wire()
+    w.query("LISTEN news")
+    weir.databases["app"]["port"] = 1
+    weir.write()
+    old = weir.take_over()
+    weir.wait_log("cannot listen")
+    with cluster.connect(dbname="app") as c:
+        c.execute("NOTIFY news, 'meanwhile'")
+    assert receive(w, 1, 20) == [("news", "meanwhile")] and w.notices == []
+    assert old.poll() is None and w.value("SELECT 1") == "1"
+    w.close()
+    assert gone(old) == 0
+
+
 def test_the_new_process_is_killed_while_listeners_move(make_weir, cluster):
     weir = make_weir(drain_timeout=30)
     w, sender = weir.wire(), weir.wire()
