@@ -17,7 +17,8 @@ struct peer_counts {
 };
 void peers_count(const struct hall *h, unsigned peer, struct peer_counts *out);
 
-/* Cancel requests that are carried out are given up; halls that wait for them hear so by mail. */
-void hall_end_cancels(struct hall *h);
+/* Before any hall ends: cancel requests that are carried out are given up, which halls that wait for them hear
+ * by mail, and nothing is listened to any more, which they would. */
+void hall_end_errands(struct hall *h);
 
 #endif

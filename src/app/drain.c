@@ -68,7 +68,7 @@ close_servers(struct worker *w, struct visit *v)
 {
     (void)v;
     pools_close_servers(&hall_of(w)->pools, slice_of(NULL, 0), true);
-    hall_end_cancels(hall_of(w));
+    hall_end_errands(hall_of(w));
 }
 
 static void

@@ -294,8 +294,9 @@ hall_close_sessions(struct hall *h)
 }
 
 void
-hall_end_cancels(struct hall *h)
+hall_end_errands(struct hall *h)
 {
+    heralds_done(h);
     server_end_cancels(&h->pools.cancels);
     peers_done(h);
 }
