@@ -26,6 +26,9 @@ struct passage_events {
 struct passage *passage_new(int fd, void *owner);
 void *passage_owner(const struct passage *p);
 void passage_free(struct passage *p); /* NULL is fine; not inside on_frame */
+/* Send what the socket did not take yet, blocking, while the other side reads at least once in SECONDS. The
+ * last thing before passage_free(). NULL is fine. */
+void passage_finish(struct passage *p, unsigned seconds);
 /* FD (or -1) is taken over. */
 void passage_put(struct passage *p, uint8_t type, struct slice body, int fd);
 /* Frames of TYPE that the socket did not take yet. */

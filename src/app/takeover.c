@@ -10,6 +10,8 @@
 #include "base/log.h"
 #include "wire/writer.h"
 
+#define LAST_WORDS_S 5
+
 /* ---- tours ---- */
 
 static void
@@ -177,6 +179,7 @@ takeover_stop(struct app *a)
 
     io_stop(&a->control, &t->door);
     timer_stop(&a->control, &t->poll);
+    passage_finish(t->younger, LAST_WORDS_S); /* it wakes sessions that were let go */
     passage_free(t->younger);
     passage_free(t->elder);
     t->younger = t->elder = NULL;

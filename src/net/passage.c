@@ -163,6 +163,19 @@ passage_put(struct passage *p, uint8_t type, struct slice body, int fd)
     send_all(p);
 }
 
+void
+passage_finish(struct passage *p, unsigned seconds)
+{
+    struct timeval most = { .tv_sec = seconds };
+
+    if (p == NULL || ring_is_empty(&p->out) ||
+        setsockopt(p->fd, SOL_SOCKET, SO_SNDTIMEO, &most, sizeof(most)) == -1 ||
+        fcntl(p->fd, F_SETFL, fcntl(p->fd, F_GETFL) & ~O_NONBLOCK) == -1)
+        return;
+    while (!ring_is_empty(&p->out) && send_first(p))
+        ;
+}
+
 unsigned
 passage_count(const struct passage *p, uint8_t type)
 {

@@ -2,6 +2,7 @@
 #include "base/unit.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -169,6 +170,46 @@ a_flood_passes_without_blocking(void **state)
     mem_free(body);
 }
 
+static void *
+read_slowly(void *at)
+{
+    struct pair *p = at;
+    struct fault why;
+    struct passage_frame f;
+
+    for (unsigned i = 0; i < 300; i++)
+        if (!passage_wait(p->b, 10, &f, &why) || f.type != i % 200)
+            return NULL;
+    return p;
+}
+
+/* What is left when a process ends arrives all the same. */
+static void
+the_rest_is_sent_before_the_end(void **state)
+{
+    struct seen seen = { 0 };
+    struct pair p;
+    uint8_t *body = mem_zalloc(10000);
+    pthread_t reader;
+    void *fine;
+
+    (void)state;
+    make(&p, false);
+    worker_init(&seen.worker, WORKER_CONTROL);
+    passage_start(p.a, &seen.worker, &events);
+    for (unsigned i = 0; i < 300; i++)
+        passage_put(p.a, (uint8_t)(i % 200), slice_of(body, 10000), -1);
+    assert_int_not_equal(passage_count(p.a, 99), 0);
+    pthread_create(&reader, NULL, read_slowly, &p);
+    passage_finish(p.a, 10);
+    passage_free(p.a);
+    pthread_join(reader, &fine);
+    assert_non_null(fine);
+    passage_free(p.b);
+    worker_done(&seen.worker);
+    mem_free(body);
+}
+
 static void
 frames_that_the_socket_did_not_take_are_counted(void **state)
 {
@@ -199,6 +240,7 @@ main(void)
         cmocka_unit_test(nonsense_is_a_fault),
         cmocka_unit_test(a_flood_passes_without_blocking),
         cmocka_unit_test(frames_that_the_socket_did_not_take_are_counted),
+        cmocka_unit_test(the_rest_is_sent_before_the_end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
