@@ -265,10 +265,20 @@ is_paused_already(struct task *e)
     return true;
 }
 
+/* True: E is over. What is held here could not be told to go on: RESUME is said to the new process. */
+static bool
+is_replaced(struct task *e)
+{
+    if (!e->hall->handing_over)
+        return false;
+    task_refuse(e, "55000", "another process has taken over from this one");
+    return true;
+}
+
 void
 action_pause(struct task *e)
 {
-    if (is_paused_already(e) || !names_database_or_none(e, "pause"))
+    if (is_replaced(e) || is_paused_already(e) || !names_database_or_none(e, "pause"))
         return;
     set_flag(e, DATABASE_PAUSED, true);
     start_looking(e);
@@ -278,7 +288,7 @@ action_pause(struct task *e)
 void
 action_suspend(struct task *e)
 {
-    if (is_paused_already(e))
+    if (is_replaced(e) || is_paused_already(e))
         return;
     if (some_is_paused(e)) {
         task_refuse(e, "55000", "cannot suspend with paused databases");
@@ -369,7 +379,7 @@ action_kill(struct task *e)
 {
     if ((e->compat && is_paused_already(e)) || !names_database_or_none(e, "kill"))
         return;
-    if (!e->compat || e->command.name[0] != '\0')
+    if (!e->hall->handing_over && (!e->compat || e->command.name[0] != '\0'))
         set_flag(e, DATABASE_PAUSED, true);
     task_visit(e, kill_all, done);
 }

@@ -53,7 +53,8 @@ static void
 on_usr1(struct app *a)
 {
     log_info("got SIGUSR1, pausing all activity");
-    actions_pause_all(a);
+    if (!a->takeover.giving)
+        actions_pause_all(a);
 }
 
 static void

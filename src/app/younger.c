@@ -222,6 +222,14 @@ on_poll(struct timer *timer)
     takeover_tour(container_of(timer, struct app, takeover.poll), more, polled);
 }
 
+/* Who would say RESUME is heard by the new process. */
+static void
+handed_over(struct tour *tour)
+{
+    if (tour->app->drain.stage < DRAIN_CLOSING)
+        actions_resume_all(tour->app);
+}
+
 static void
 on_held(struct tour *tour)
 {
@@ -241,10 +249,8 @@ on_held(struct tour *tour)
     if (t->elder != NULL)
         passage_put(t->elder, LINK_STAND_BACK, SLICE(""), -1);
     notify_new_main(t->younger_pid);
-    actions_resume_all(a); /* who would say RESUME is heard by the new process */
     t->deadline_us = a->control.now_us + a->loaded.setup.conf->general.drain_timeout;
-    if (t->formats)
-        takeover_tour(a, hand_over, NULL);
+    takeover_tour(a, t->formats ? hand_over : more, handed_over);
     timer_init(&t->poll, on_poll);
     timer_start(&a->control, &t->poll, POLL_US);
 }

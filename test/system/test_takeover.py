@@ -55,13 +55,15 @@ def test_nobody_stays_held_in_a_process_that_no_operator_reaches(weir, command):
     """RESUME goes to the new process: what the old one holds goes on as soon as it is replaced."""
     idle, waiting, stays = [weir.wire() for _ in range(3)]
     stays.query("BEGIN READ ONLY; DECLARE c CURSOR WITH HOLD FOR SELECT 1; COMMIT")  # cannot move
-    for console in (weir.raw().login("admin", "pgbouncer"),):
-        console.send(wire.query(command))
-        wait_until(lambda: any(d["paused"] == "1" for d in weir.console("SHOW DATABASES")) or
-                   any(r["value"] == "yes" for r in weir.console("SHOW STATE") if r["key"] in ("paused", "suspended")), 5, "held")
+    console, late = [weir.raw().login("admin", "pgbouncer") for _ in range(2)]
+    console.send(wire.query(command))  # PAUSE ends when all servers are idle
+    wait_until(lambda: any(d["paused"] == "1" for d in weir.console("SHOW DATABASES")) or
+               any(r["value"] == "yes" for r in weir.console("SHOW STATE") if r["key"] in ("paused", "suspended")), 5, "held")
     waiting.send(wire.query("SELECT 'served'"))
     old = weir.take_over()
     assert waiting.finish() == [["served"]]
+    with pytest.raises(wire.ServerError, match="another process has taken over"):
+        late.query(command)
     assert stays.value("SELECT 'served'") == "served"
     stays.close()
     assert gone(old) == 0

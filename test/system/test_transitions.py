@@ -128,7 +128,7 @@ class Operators:
     def broken(self, rng):
         """A file that is being written, or wrong, is refused whole."""
         with self.lock:
-            place.write(self.weir.ini, rng.choice(BROKEN))
+            place.replace(self.weir.ini, rng.choice(BROKEN))
             self.hup()
             self.console("RELOAD")
             self.weir.write()

@@ -99,9 +99,9 @@ class Pgweir:
             lines.append(f"[{section}]")
             for name, entry in entries.items():
                 lines.append(f"{name} = " + " ".join(f"{k}={quote(v)}" for k, v in entry.items()))
-        place.write(self.ini, "\n".join(lines) + "\n")
-        place.write(self.userlist_path, "".join('"%s" "%s"\n' % (n.replace('"', '""'), s.replace('"', '""'))
-                                                for n, s in self.userlist.items()))
+        place.replace(self.ini, "\n".join(lines) + "\n")
+        place.replace(self.userlist_path, "".join('"%s" "%s"\n' % (n.replace('"', '""'), s.replace('"', '""'))
+                                                  for n, s in self.userlist.items()))
 
     # --- life
 

@@ -68,6 +68,12 @@ def write(path, text, mode=0o600):
     return give(path)
 
 
+def replace(path, text):
+    """As write(), but who reads it meanwhile finds the old text or the new."""
+    write(path + ".new", text)
+    os.replace(path + ".new", path)
+
+
 def new_folder(name="t"):
     """A short path (Unix sockets allow 107 bytes), in memory when there is room."""
     root = os.environ.get("PGWEIR_TEST_DIR")
