@@ -101,6 +101,8 @@ quieten(struct worker *w, struct visit *v)
     struct task *e = task_of(v);
     int64_t limit = hall_of(w)->setup.conf->general.suspend_timeout;
 
+    if (!atomic_load(&e->app->suspended)) /* RESUME may have been here already */
+        return;
     e->count += suspend_hall(hall_of(w), limit > 0 && w->now_us - e->since_us >= limit);
 }
 
@@ -207,7 +209,8 @@ static void
 looked(struct worker *w, struct visit *v)
 {
     struct task *e = task_of(v);
-    bool resumed = is_pause(e) && (flags_of(e) & DATABASE_PAUSED) == 0;
+    bool resumed = e->command.verb == ADMIN_SUSPEND ? !atomic_load(&e->app->suspended)
+                                                    : is_pause(e) && (flags_of(e) & DATABASE_PAUSED) == 0;
 
     if (e->cancelled)
         give_up(e);

@@ -277,6 +277,24 @@ def test_suspend_waits_for_slow_readers_and_then_closes_them(make_weir):
     tag(c, "RESUME")
 
 
+def test_a_suspend_that_waits_holds_nobody_after_resume(make_weir):
+    """Not even when all is paused right after, which it may take for its own doing."""
+    weir = make_weir(suspend_timeout=0)
+    slow, w, c, other = weir.wire(), weir.wire(), *[weir.raw().login("admin", "pgbouncer") for _ in range(2)]
+    w.query("BEGIN; SELECT 1")
+    slow.send(wire.query("SELECT repeat('x', 1000) FROM generate_series(1, 40000)"))
+    wait_until(lambda: any(int(r["send_remain"]) > 0 for r in weir.console("SHOW SOCKETS") if r["type"] == "C"))
+    c.send(wire.query("SUSPEND"))
+    wait_until(lambda: {r["key"]: r["value"] for r in weir.console("SHOW STATE")}["suspended"] == "yes")
+    other.send(wire.query("RESUME"), wire.query("PAUSE"))
+    assert [m.text() for m in c.until("Z", 5) if m.kind == "C"] == ["SUSPEND"]
+    assert w.value("SELECT 'in a transaction'") == "in a transaction"
+    w.query("COMMIT")
+    assert len(slow.finish(30)) == 40000
+    other.until("Z")
+    assert [m.text() for m in other.until("Z", 5) if m.kind == "C"] == ["PAUSE"]
+
+
 def test_cancel_on_the_console_ends_a_waiting_suspend(make_weir):
     weir = make_weir(section="pgbouncer", pool_mode="transaction", suspend_timeout=0)
     slow = weir.wire()
