@@ -394,7 +394,7 @@ intern(struct session *s, const struct image_statement *st)
 {
     bool parsed;
 
-    return statement_intern(s->hall, st->sql, st->types, true, &parsed);
+    return statement_intern(s, st->sql, st->types, true, &parsed);
 }
 
 static void

@@ -319,7 +319,7 @@ lost_parse(struct session *s, struct slice body)
         refuse_batch(s);
         return;
     }
-    st = statement_intern(s->hall, sql, types, true, &parsed);
+    st = statement_intern(s, sql, types, true, &parsed);
     if (name.len == 0) {
         statement_drop(s->unnamed);
         s->unnamed = statement_hold(st);

@@ -104,7 +104,7 @@ struct statement {
  */
 #define STATEMENT_STRANGE ((struct statement_id){ 0, UINT64_MAX })
 struct statement *
-statement_intern(struct hall *h, struct slice sql, struct slice types, bool may_parse, bool *parsed);
+statement_intern(struct session *s, struct slice sql, struct slice types, bool may_parse, bool *parsed);
 struct statement *statement_hold(struct statement *st);
 void statement_drop(struct statement *st); /* NULL is fine */
 static inline struct slice

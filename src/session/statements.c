@@ -43,10 +43,30 @@ set_table(struct hall *h, struct interned *first)
     h->statements = first == NULL ? NULL : &first->st;
 }
 
-static struct statement_id
-id_of(const struct hall *h, struct slice sql, struct slice types)
+/* Literals are read when a statement is prepared: the same text is another statement where they are read
+ * otherwise. */
+static uint64_t
+reading_of(const struct session *s, struct slice sql)
 {
-    XXH128_hash_t a = XXH3_128bits_withSeed(sql.data, sql.len, h->seed), b;
+    static const char *const names[] = { "client_encoding", "DateStyle", "IntervalStyle",
+                                         "standard_conforming_strings", "TimeZone" };
+    uint64_t reading = s->hall->seed;
+
+    if (s->told == NULL || sql.len == 0 || memchr(sql.data, '\'', sql.len) == NULL)
+        return reading;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        const struct param *p = params_find(s->told, slice_str(names[i]));
+
+        reading = p == NULL ? reading + 1 : XXH3_64bits_withSeed(p->value.data, p->value.len, reading);
+    }
+    return reading;
+}
+
+static struct statement_id
+id_of(const struct session *s, struct slice sql, struct slice types)
+{
+    const struct hall *h = s->hall;
+    XXH128_hash_t a = XXH3_128bits_withSeed(sql.data, sql.len, reading_of(s, sql)), b;
 
     if (types.len > 2) {
         b = XXH3_128bits_withSeed(types.data, types.len, h->seed + 1);
@@ -76,9 +96,10 @@ make(struct hall *h, struct statement_id id, struct slice sql, struct slice type
 }
 
 struct statement *
-statement_intern(struct hall *h, struct slice sql, struct slice types, bool may_parse, bool *parsed)
+statement_intern(struct session *s, struct slice sql, struct slice types, bool may_parse, bool *parsed)
 {
-    struct statement_id id = id_of(h, sql, types);
+    struct hall *h = s->hall;
+    struct statement_id id = id_of(s, sql, types);
     struct interned *table = table_of(h), *i;
 
     *parsed = false;

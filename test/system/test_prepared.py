@@ -507,3 +507,27 @@ def test_a_statement_whose_place_was_taken_in_a_failed_batch_still_works(make_we
         assert run(w, name) == [["1"]]
     prepare(w, "second", "SELECT 2")
     assert run(w, "second") == [["2"]] and run(w, "first") == [["1"]]
+
+
+READ_OTHERWISE = {"TimeZone": ("SELECT extract(epoch FROM '2020-01-01 00:00'::timestamptz)", "UTC", "Asia/Tokyo"),
+                  "DateStyle": ("SELECT '01/02/2020'::date - '2020-01-01'::date", "ISO, MDY", "ISO, DMY"),
+                  "client_encoding": ("SELECT length('\u00e9')", "UTF8", "LATIN1")}
+
+
+@pytest.mark.parametrize("name", READ_OTHERWISE)
+@pytest.mark.parametrize("statement", ["named", ""])
+def test_a_text_that_is_read_otherwise_is_another_statement(make_weir, cluster, name, statement):
+    """Literals are read when a statement is prepared, as the settings are then."""
+    sql, *values = READ_OTHERWISE[name]
+    weir = make_weir(default_pool_size=1)
+    clients = [weir.wire(**{name: value}) for value in values]
+    expected = []
+    for value in values:
+        with wire.Wire(cluster.folder, cluster.port) as direct:
+            prepare(direct.login(**{name: value}), "s", sql)
+            expected.append(run(direct, "s"))
+    assert expected[0] != expected[1]
+    for w in clients:
+        prepare(w, statement, sql)
+    for _ in range(2):
+        assert [run(w, statement) for w in clients] == expected

@@ -68,7 +68,7 @@ intern(struct half *h, const char *sql)
 {
     bool parsed;
 
-    return statement_intern(&h->hall, slice_str(sql), SLICE("\0\0"), true, &parsed);
+    return statement_intern(&h->session, slice_str(sql), SLICE("\0\0"), true, &parsed);
 }
 
 /* Its Parse was sent, or not at all, and then the batch failed. */

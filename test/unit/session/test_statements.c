@@ -6,7 +6,7 @@ intern(struct half *h, struct slice sql, struct slice types)
 {
     struct slice a = exact(sql), b = exact(types);
     bool parsed;
-    struct statement *st = statement_intern(&h->hall, a, b, true, &parsed);
+    struct statement *st = statement_intern(&h->session, a, b, true, &parsed);
 
     exact_free(a);
     exact_free(b);
