@@ -166,29 +166,18 @@ scram_secret_derive(struct slice password, struct slice salt, uint32_t iteration
     mem_wipe(&keys, sizeof(keys));
 }
 
-/* HMAC(KEY, PURPOSE and USER): 32 bytes that differ for each purpose. */
-static void
-mock_bytes(const uint8_t key[32], char purpose, struct slice user, uint8_t out[CRYPTO_SHA256_LEN])
-{
-    struct text t = { 0 };
-
-    text_add_char(&t, purpose);
-    text_add(&t, user);
-    crypto_hmac_sha256(key, text_slice(&t), out);
-    text_done(&t);
-}
-
 void
 scram_secret_mock(const uint8_t key[32], struct slice user, struct scram_secret *out)
 {
-    uint8_t salt[CRYPTO_SHA256_LEN];
+    uint8_t bytes[CRYPTO_SHA256_LEN];
 
     memset(out, 0, sizeof(*out));
-    mock_bytes(key, 's', user, salt);
-    memcpy(out->salt, salt, SCRAM_SALT_LEN);
+    crypto_hmac_sha256(key, user, bytes);
+    memcpy(out->salt, bytes, SCRAM_SALT_LEN);
     out->salt_len = SCRAM_SALT_LEN;
     out->iterations = SCRAM_DEFAULT_ITERATIONS;
-    mock_bytes(key, 'k', user, out->stored_key);
-    for (size_t i = 0; i < SCRAM_KEY_LEN; i++) /* nobody ever sees a signature made with it */
+    for (size_t i = 0; i < SCRAM_KEY_LEN; i++) { /* from the bytes that nobody ever sees, nor what they sign */
+        out->stored_key[i] = bytes[SCRAM_SALT_LEN + i % (sizeof(bytes) - SCRAM_SALT_LEN)];
         out->server_key[i] = out->stored_key[i] ^ 0x5c;
+    }
 }
