@@ -38,14 +38,19 @@ take_forward(struct session *s, const struct taken *m)
     stream_put(&s->server->stream, m->bytes);
 }
 
-/* LISTEN to another channel is another shape each time, and what it leaves behind must be known. */
+/* A short statement with another name is another shape each time, and what it leaves behind must be known. */
 static bool
-is_short_listen(struct slice sql)
+is_short_named(struct slice sql)
 {
+    static const char *const words[] = {
+        "listen", "unlisten", "deallocate", "savepoint", "release", "rollback"
+    };
     struct slice start = slice_trim(slice_head(sql, 64));
 
-    return sql.len <= 200 && (slice_is_nocase(slice_head(start, 6), "listen") ||
-                              slice_is_nocase(slice_head(start, 8), "unlisten"));
+    for (size_t i = 0; sql.len <= 200 && i < sizeof(words) / sizeof(words[0]); i++)
+        if (slice_is_nocase(slice_head(start, strlen(words[i])), words[i]))
+            return true;
+    return false;
 }
 
 bool
@@ -55,7 +60,7 @@ take_may_parse(struct session *s, struct slice sql)
         s->shapes_us = session_now(s);
         s->n_new_shapes = 0;
     }
-    return s->n_new_shapes < SHAPES_A_SECOND || is_short_listen(sql);
+    return s->n_new_shapes < SHAPES_A_SECOND || is_short_named(sql);
 }
 
 const struct facts *

@@ -531,3 +531,12 @@ def test_a_text_that_is_read_otherwise_is_another_statement(make_weir, cluster, 
         prepare(w, statement, sql)
     for _ in range(2):
         assert [run(w, statement) for w in clients] == expected
+
+
+def test_more_names_in_a_second_than_shapes_are_parsed_are_deallocated(make_weir):
+    w, names = make_weir().wire(), [f"driver_{i}" for i in range(400)]
+    w.send(*[wire.parse(name, "SELECT 1") for name in names], wire.sync())
+    w.finish()
+    w.send(*[wire.query(f"DEALLOCATE {name}") for name in names])
+    for _ in names:
+        w.finish()
