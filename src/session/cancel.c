@@ -76,13 +76,15 @@ draw(struct session *s, struct cancel_key *k)
 }
 
 void
-cancel_register(struct session *s, uint16_t minor)
+cancel_register(struct session *s, uint16_t minor, uint32_t pid)
 {
     struct cancel_key *k = mem_new(struct cancel_key), *other;
 
     k->len = minor >= 2 ? KEY_LEN_32 : KEY_LEN_OLD;
     do {
         draw(s, k);
+        if (pid != 0)
+            k->pid = pid;
         put_id(k->id, k->pid, k->secret);
         HASH_FIND(hh, s->hall->cancel_keys, k->id, ID_LEN, other);
     } while (other != NULL);

@@ -72,7 +72,7 @@ console_start(struct session *s)
     c->console.may_admin = may_admin;
     c->console.compat = strcmp(s->database, "pgbouncer") == 0;
     s->console = &c->console;
-    cancel_register(s, 0);
+    cancel_register(s, 0, 0);
     t = session_scratch(s);
     wire_put_auth(t, 0, SLICE(""));
     put_reports(t, s->hall->setup.conf->general.compat == CONF_COMPAT_PGBOUNCER);

@@ -423,7 +423,8 @@ void welcome_replayed(struct session *s, const struct fault *why);
 void roles_forget(struct hall *h);
 
 /* ---- cancel.c ---- */
-void cancel_register(struct session *s, uint16_t minor);
+/* PID: that the client is to know as its server's; 0: a number of ours. */
+void cancel_register(struct session *s, uint16_t minor, uint32_t pid);
 void cancel_unregister(struct session *s);
 void cancel_put_key(const struct session *s, struct text *t);
 /* The key that the client has, and the same in another process. */

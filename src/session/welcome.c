@@ -66,6 +66,17 @@ log_login(const struct session *s)
     log_info("%s login attempt: db=%s user=%s tls=%s", compat_who(s, who), s->database, s->user, tls);
 }
 
+/* It gets its server at login, and keeps it: the process id it is told is that server's. Peers and PgBouncer have
+ * other ideas of that number. */
+static bool
+has_own_server(const struct session *s)
+{
+    const struct conf_general *g = &s->hall->setup.conf->general;
+
+    return (s->replication || s->pool->conf.mode == CONF_POOL_SESSION) &&
+           g->compat != CONF_COMPAT_PGBOUNCER && g->peer_id == 0;
+}
+
 /* MESSAGES tell REPORTS, which is taken over. */
 static void
 finish(struct session *s, struct params *reports, struct slice messages, enum session_state next)
@@ -75,7 +86,7 @@ finish(struct session *s, struct params *reports, struct slice messages, enum se
 
     params_drop(s->told);
     s->told = reports;
-    cancel_register(s, s->login->minor);
+    cancel_register(s, s->login->minor, s->server != NULL && has_own_server(s) ? s->server->pid : 0);
     t = session_scratch(s);
     wire_put_auth(t, 0, SLICE(""));
     text_add(t, messages);
@@ -135,12 +146,22 @@ find_greeting(struct session *s)
 
 /* ---- waiting for the first server ---- */
 
+/* One is on its way to it. */
+static bool
+is_about_to_link(const struct session *s)
+{
+    const struct pool *p = s->pool;
+
+    return s->waiter.since_us != 0 && p->n_connecting + p->n_asking >= p->n_waiters;
+}
+
 void
 welcome_start(struct session *s)
 {
     const struct conf_database *d;
     const struct pool_greeting *g;
     struct fault why;
+    bool is_known;
 
     log_debug("client=c%" PRIu64 " has proven who it is: database=%s user=%s", s->id, s->database, s->user);
     if (console_is_name(slice_str(s->database))) {
@@ -163,13 +184,16 @@ welcome_start(struct session *s)
         return;
     }
     g = find_greeting(s);
-    if (g != NULL && !pool_is_down(s->pool)) {
-        finish(s, params_hold(g->reports), g->messages, SESSION_READY);
-        return;
+    is_known = g != NULL && !pool_is_down(s->pool);
+    if (!is_known || has_own_server(s)) {
+        session_move_to(s, SESSION_WELCOME);
+        if (link_need(s))
+            welcome_server(s);
+        if (!is_known || s->state != SESSION_WELCOME || s->server != NULL || is_about_to_link(s))
+            return;
+        link_stop_waiting(s); /* all are taken: it will need one with its first request */
     }
-    session_move_to(s, SESSION_WELCOME);
-    if (link_need(s))
-        welcome_server(s);
+    finish(s, params_hold(g->reports), g->messages, SESSION_READY);
 }
 
 static void

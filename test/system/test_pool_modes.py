@@ -96,6 +96,46 @@ def test_session_mode_keeps_all_state_and_forgets_it_at_the_end(make_weir):
         b.query("SELECT * FROM mine")
 
 
+def test_session_mode_tells_the_process_id_of_its_server(make_weir, cluster):
+    weir = make_weir(pool_mode="session", default_pool_size=3)
+    clients = [weir.wire() for _ in range(3)]
+    assert [str(c.pid) for c in clients] == [pid(c) for c in clients]
+    assert len({c.pid for c in clients}) == 3
+    a, b = clients[:2]
+    b.send(wire.query("SELECT pg_sleep(30) /* own_pid */"))
+    wait_until(lambda: cluster.value("SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND pid = %s", (b.pid,)))
+    wire.send_cancel("127.0.0.1", weir.port, b.pid, b.secret)
+    with pytest.raises(wire.ServerError, match="57014"):
+        b.finish()
+    late = weir.wire() # all servers are taken: it may log in, and waits with its first query
+    late.send(wire.query("SELECT pg_backend_pid()"))
+    a.send(wire.terminate())
+    a.close()
+    assert late.finish() == [[str(clients[0].pid)]]
+
+
+def test_in_session_mode_own_notifications_are_known_by_their_process_id(make_weir):
+    c, heard = make_weir(pool_mode="session").connect(), []
+    c.add_notify_handler(lambda n: heard.append(n.pid))
+    c.execute("LISTEN own")
+    c.execute("NOTIFY own")
+    c.execute("SELECT 1")
+    assert heard == [c.info.backend_pid]
+
+
+def test_a_replication_client_is_told_the_process_id_of_its_server(weir, cluster):
+    w = weir.raw().login("app", "app", replication="database")
+    assert cluster.value("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'walsender' AND pid = %s", (w.pid,)) == 1
+
+
+@pytest.mark.parametrize("settings", [{"compat": "pgbouncer"}, {"peer_id": 1}, {"pool_mode": "transaction"}])
+def test_otherwise_the_process_id_is_a_number_of_ours(make_weir, settings):
+    weir = make_weir(**{"pool_mode": "session", **settings})
+    weir.wire().query("SELECT 1")
+    w = weir.wire()
+    assert str(w.pid) != pid(w)
+
+
 def test_statement_mode_refuses_a_transaction_block_and_leaks_none(make_weir):
     weir = make_weir(pool_mode="statement", default_pool_size=1)
     w = weir.wire()
