@@ -66,15 +66,15 @@ log_login(const struct session *s)
     log_info("%s login attempt: db=%s user=%s tls=%s", compat_who(s, who), s->database, s->user, tls);
 }
 
-/* It gets its server at login, and keeps it: the process id it is told is that server's. Peers and PgBouncer have
- * other ideas of that number. */
+/* It gets its server at login, and keeps it: the process id it is told is that server's. Peers and PgBouncer
+ * have other ideas of that number. */
 static bool
 has_own_server(const struct session *s)
 {
     const struct conf_general *g = &s->hall->setup.conf->general;
 
-    return (s->replication || s->pool->conf.mode == CONF_POOL_SESSION) &&
-           g->compat != CONF_COMPAT_PGBOUNCER && g->peer_id == 0;
+    return (s->replication || s->pool->conf.mode == CONF_POOL_SESSION) && g->compat != CONF_COMPAT_PGBOUNCER &&
+           g->peer_id == 0;
 }
 
 /* MESSAGES tell REPORTS, which is taken over. */
