@@ -43,7 +43,7 @@ struct facts {
     enum statement_class class;
     bool analysed; /* the parser has seen it and understood it */
     bool plain;    /* one statement that a session has only to send: without effects, no name of a prepared one
-                      in it, and neither BEGIN, COMMIT, SET, SHOW nor EXPLAIN */
+                      and no NOTIFY in it, and neither BEGIN, COMMIT, SET, SHOW nor EXPLAIN */
     bool transaction_block; /* some statement is BEGIN or START TRANSACTION (statement mode refuses it) */
     bool reads_only;        /* analysed, and every statement, at least one, is for sure a read: SELECT, VALUES,
                                TABLE, SHOW, EXPLAIN that does not run a write. No INTO, no row locks, no
@@ -57,6 +57,7 @@ struct facts {
     enum begin_mode begin;  /* of BEGIN and START TRANSACTION, for any class */
     enum begin_mode set_transaction; /* SET TRANSACTION, transaction_read_only: of the open one */
     enum begin_mode set_session; /* SET SESSION CHARACTERISTICS, default_transaction_read_only: later ones */
+    bool notifies;               /* a NOTIFY or a call of pg_notify() is in it */
     bool names_statements;       /* PREPARE, EXECUTE, DEALLOCATE, or the view of prepared statements is in it */
     bool names_complete; /* neither list below was cut at FACTS_MAX_NAMES; else reads_by_grammar is false */
     unsigned n_functions, n_relations;

@@ -81,19 +81,21 @@ channel_free(struct channel *c)
     mem_free(c);
 }
 
+/* C may be NULL. */
 static struct listen_ask *
-new_ask(struct channel *c)
+new_ask(const struct audience *a, struct channel *c)
 {
-    size_t len = strlen(c->name);
+    size_t len = c == NULL ? 0 : strlen(c->name);
     struct listen_ask *ask = mem_alloc(sizeof(*ask) + len + 1);
 
-    memset(ask, 0, sizeof(*ask));
-    memcpy(ask->name, c->name, len + 1);
+    memset(ask, 0, sizeof(*ask) + len + 1);
+    if (c != NULL)
+        memcpy(ask->name, c->name, len);
     ring_init(&ask->entry);
-    ask->from = &c->audience->hall->worker;
+    ask->from = &a->hall->worker;
     ask->channel = c;
-    ask->database = mem_strdup(c->audience->database);
-    ask->encoding = mem_strdup(c->audience->encoding);
+    ask->database = mem_strdup(a->database);
+    ask->encoding = mem_strdup(a->encoding);
     ask->mail.deliver = herald_hear;
     return ask;
 }
@@ -113,7 +115,7 @@ static void
 forget(struct channel *c)
 {
     struct audience *a = c->audience;
-    struct listen_ask *ask = new_ask(c);
+    struct listen_ask *ask = new_ask(a, c);
 
     ask->drop = true;
     a->n_unused--;
@@ -171,14 +173,21 @@ see_use(struct channel *c)
     start_sweep(a);
 }
 
+/* L may be NULL. */
+static void
+wait_for(struct listening *l, struct listen_ask *ask)
+{
+    ask->waits = l;
+    if (l != NULL)
+        l->ask = ask;
+}
+
 void
 channel_ask(struct channel *c, const struct session *s, struct listening *waits, int64_t patience_us)
 {
-    struct listen_ask *ask = new_ask(c);
+    struct listen_ask *ask = new_ask(c->audience, c);
 
-    ask->waits = waits;
-    if (waits != NULL)
-        waits->ask = ask;
+    wait_for(waits, ask);
     if (waits != NULL && waits->crossing != NULL)
         memcpy(ask->mark, waits->crossing->mark, sizeof(ask->mark));
     ask->user = mem_strdup(s->user);
@@ -187,6 +196,17 @@ channel_ask(struct channel *c, const struct session *s, struct listening *waits,
     c->n_asked++;
     see_use(c);
     mail_post(c->audience->herald, &ask->mail);
+}
+
+void
+audience_sign(struct audience *a, struct listening *waits, uint32_t pid, uint32_t told)
+{
+    struct listen_ask *ask = new_ask(a, NULL);
+
+    wait_for(waits, ask);
+    ask->pid = pid;
+    ask->told = told;
+    mail_post(a->herald, &ask->mail);
 }
 
 /* ---- members ---- */
@@ -266,24 +286,46 @@ tell_missed(struct audience *a, struct listening *l)
     text_done(&t);
 }
 
+static void
+note_known(struct channel *c, bool ok)
+{
+    bool late = ok && !c->known; /* for those who joined while nobody listened for this hall */
+
+    c->known = c->known || ok;
+    ring_each (r, &c->members)
+        if (late)
+            tell_missed(c->audience, container_of(r, struct member, in_channel)->listening);
+    close_slow(c->audience);
+}
+
 void
 audience_answer(struct worker *w, struct mail *m)
 {
     struct listen_ask *ask = container_of(m, struct listen_ask, mail);
     struct channel *c = ask->channel;
-    bool late = ask->ok && !c->known; /* for those who joined while nobody listened for this hall */
 
-    c->known = c->known || ask->ok;
-    ring_each (r, &c->members)
-        if (late)
-            tell_missed(c->audience, container_of(r, struct member, in_channel)->listening);
-    close_slow(c->audience);
+    if (c != NULL)
+        note_known(c, ask->ok);
     if (ask->waits != NULL)
         listen_answered(ask->waits, ask);
     listen_ask_free(ask);
-    c->n_asked--;
-    see_use(c);
+    if (c != NULL) {
+        c->n_asked--;
+        see_use(c);
+    }
     stream_flush(&hall_of(w)->turn);
+}
+
+/* The server of S sent it. */
+static bool
+is_from(const struct session *s, uint32_t pid)
+{
+    uint32_t told;
+
+    if (s->server == NULL)
+        return false;
+    cancel_key_of(s, &told);
+    return pid == s->server->pid || pid == told;
 }
 
 static void
@@ -306,8 +348,8 @@ give(struct audience *a, struct slice message)
     ring_each (r, &a->hopeful) {
         struct listening *l = container_of(r, struct listening, in_hopeful);
 
-        if (l->session->server != NULL && l->session->server->pid == pid &&
-            listening_find(l, slice_str(c->name)) == NULL && !listen_keep_early(l, message))
+        if (is_from(l->session, pid) && listening_find(l, slice_str(c->name)) == NULL &&
+            !listen_keep_early(l, message))
             deliver(a, l, message);
     }
 }

@@ -42,22 +42,30 @@ pass_on(struct herald *e)
     text_done(&e->heard);
 }
 
+void
+herald_send_home(struct listen_ask *a)
+{
+    ring_remove(&a->entry);
+    a->mail.deliver = audience_answer;
+    mail_post(a->from, &a->mail);
+}
+
 /* A is answered or, when nobody asked, done with. WHY is NULL when it is granted. */
 static void
 answer(struct herald *e, struct listen_ask *a, const struct fault *why)
 {
-    ring_remove(&a->entry);
     if (a->from == NULL || a->drop) {
         listen_ask_free(a);
         return;
     }
     a->ok = why == NULL;
-    if (a->ok)
+    if (a->pid != 0)
+        bylines_set(&e->bylines, a->pid, a->told);
+    else if (a->ok)
         topics_want(&e->topics, a->name, a->from->index);
     else
         a->why = *why;
-    a->mail.deliver = audience_answer;
-    mail_post(a->from, &a->mail);
+    herald_send_home(a);
 }
 
 static void
@@ -172,15 +180,27 @@ done(struct herald *e)
 }
 
 static void
+keep(struct herald *e, struct slice message)
+{
+    struct wire_cursor body = wire_cursor(slice_tail(message, WIRE_HEADER));
+    uint32_t pid = bylines_find(e->bylines, wire_get_u32(&body));
+    struct slice rest = slice_tail(message, WIRE_HEADER + sizeof(pid));
+
+    text_add(&e->heard, slice_head(message, WIRE_HEADER));
+    wire_put_u32(&e->heard, pid);
+    text_add(&e->heard, rest);
+    e->n_heard++;
+}
+
+static void
 hear(struct herald *e, uint8_t type, struct slice message)
 {
     struct slice body = slice_tail(message, WIRE_HEADER);
     struct wire_error error;
     struct fault why;
 
-    if (type == 'A') {
-        text_add(&e->heard, message);
-        e->n_heard++;
+    if (type == 'A' && body.len > sizeof(uint32_t)) {
+        keep(e, message);
     } else if (type == 'Z') {
         done(e);
     } else if (type == 'N' && server_is_leaving(body)) {
@@ -264,7 +284,7 @@ on_ready(struct server *s)
     text_done(&t);
 }
 
-/* What was on its way is asked again. */
+/* What was on its way is asked again; what is heard next knows nothing of before. */
 static void
 take_back_sent(struct herald *e)
 {
@@ -274,9 +294,12 @@ take_back_sent(struct herald *e)
         ring_remove(&a->entry);
         if (a->from == NULL || a->drop)
             listen_ask_free(a);
+        else if (a->pid != 0)
+            herald_send_home(a);
         else
             ring_insert(&e->waiting, &a->entry);
     }
+    bylines_done(&e->bylines);
 }
 
 /* Another of those who ask may be let in. */

@@ -18,6 +18,7 @@ struct herald {
     struct hall *hall;
     char *database, *encoding;
     struct topics topics;
+    struct byline *bylines;
     struct server *server;     /* NULL: none */
     struct ring leaving;       /* servers that have said farewell */
     bool up;                   /* it listens to all topics */
@@ -40,6 +41,8 @@ void herald_on_timer(struct timer *t);
 void herald_on_check(struct timer *t);
 /* Send what A asks for; E is up. */
 void herald_send(struct herald *e, struct listen_ask *a);
+/* A, which may be in no list, goes back to whom it came from. */
+void herald_send_home(struct listen_ask *a);
 /* Whose target it uses; NULL: nobody's now, WHY says so. */
 struct pool *herald_pool(const struct herald *e, struct fault *why);
 

@@ -10,13 +10,23 @@
 /* ---- mail from the halls ---- */
 
 static struct herald *
-herald_of(struct hall *h, const struct listen_ask *a)
+find(const struct hall *h, const struct listen_ask *a)
 {
     struct herald *e;
 
     for (e = h->heralds; e != NULL; e = e->next)
         if (strcmp(e->database, a->database) == 0 && strcmp(e->encoding, a->encoding) == 0)
-            return e;
+            break;
+    return e;
+}
+
+static struct herald *
+herald_of(struct hall *h, const struct listen_ask *a)
+{
+    struct herald *e = find(h, a);
+
+    if (e != NULL)
+        return e;
     e = mem_new(struct herald);
     e->hall = h;
     e->database = mem_strdup(a->database);
@@ -96,13 +106,34 @@ drop(struct herald *e, struct listen_ask *a)
     herald_send(e, a);
 }
 
+/* Whose the notifications of a server are. Nobody cares when nobody listens. */
+static void
+sign(struct hall *h, struct listen_ask *a)
+{
+    struct herald *e = find(h, a);
+
+    if (e == NULL || !e->up || e->topics.n == 0) {
+        herald_send_home(a);
+        return;
+    }
+    a->due_us = h->worker.now_us + HERALD_ANSWER_US;
+    herald_send(e, a);
+    stream_flush(&h->turn);
+    herald_arm(e);
+}
+
 void
 herald_hear(struct worker *w, struct mail *m)
 {
     struct listen_ask *a = container_of(m, struct listen_ask, mail);
     struct hall *h = hall_of(w);
-    struct herald *e = herald_of(h, a);
+    struct herald *e;
 
+    if (a->pid != 0) {
+        sign(h, a);
+        return;
+    }
+    e = herald_of(h, a);
     if (a->drop) {
         drop(e, a);
         if (is_vacated(e))
@@ -213,6 +244,7 @@ heralds_done(struct hall *h)
             mem_free(e->who[i].user);
             credential_drop(e->who[i].credential);
         }
+        bylines_done(&e->bylines);
         text_done(&e->heard);
         mem_free(e->database);
         mem_free(e->encoding);

@@ -26,6 +26,7 @@ linked(struct session *s, struct server *server)
 static void
 unlink_server(struct session *s)
 {
+    listen_unlink(s);
     stream_unlink(&s->client);
     ring_remove(&s->in_linked);
     s->hall->n_linked--;
@@ -203,6 +204,8 @@ link_try_give_back(struct session *s)
         link_part(s);
         return;
     }
+    if (listen_keeps_server(s))
+        return;
     unlink_server(s);
     session_move_to(s, SESSION_READY);
     pool_give_back(server, s->hall->setup.conf->general.server_reset_query_always);

@@ -123,6 +123,27 @@ ask_again(struct session *s, unsigned n, struct slice name)
     return ask(s, n, name, COMMIT_PATIENCE_US);
 }
 
+/* The herald is told that what it hears from the server of S is of S from now on: a notification names its
+ * sender as that one was told at login. */
+static enum listen
+sign(struct session *s)
+{
+    struct listening *l;
+    uint32_t told;
+
+    if (s->server == NULL && !link_need(s))
+        return LISTEN_WAITS;
+    l = listen_make(s);
+    if (l->ask != NULL)
+        return LISTEN_WAITS;
+    if (l->signed_lent_us == s->server->lent_us || s->server->pid == 0)
+        return LISTEN_MAY;
+    l->signed_lent_us = s->server->lent_us;
+    cancel_key_of(s, &told);
+    audience_sign(listen_audience(s), l, s->server->pid, told);
+    return LISTEN_WAITS;
+}
+
 static enum listen
 prepare_all(struct session *s, const struct facts *f, struct fault *why)
 {
@@ -139,7 +160,8 @@ prepare_all(struct session *s, const struct facts *f, struct fault *why)
         name = may_end ? f->effects[i].name : name;
         answer = ask_for(s, n++, f->effects[i].name, why);
     }
-    return answer == LISTEN_MAY ? ask_again(s, n, name) : answer;
+    answer = answer == LISTEN_MAY ? ask_again(s, n, name) : answer;
+    return answer == LISTEN_MAY && f != NULL && f->notifies ? sign(s) : answer;
 }
 
 enum listen
@@ -148,7 +170,8 @@ listen_prepare(struct session *s, const struct facts *f, struct fault *why)
     struct listening *l;
     enum listen answer;
 
-    if (((f == NULL || f->n_effects == 0) && s->log == NULL) || s->status == 'E' || !is_virtual(s))
+    if (((f == NULL || (f->n_effects == 0 && !f->notifies)) && s->log == NULL) || s->status == 'E' ||
+        !is_virtual(s))
         return LISTEN_MAY;
     answer = prepare_all(s, f, why);
     l = s->listening;
@@ -158,6 +181,39 @@ listen_prepare(struct session *s, const struct facts *f, struct fault *why)
         ring_append(&listen_audience(s)->hopeful, &l->in_hopeful);
     l->n_granted = 0;
     return answer;
+}
+
+/* The herald goes by A. */
+static void
+signed_off(struct listening *l, const struct listen_ask *a)
+{
+    if (a->told != 0)
+        return;
+    l->signed_lent_us = 0;
+    link_try_give_back(l->session);
+}
+
+bool
+listen_keeps_server(struct session *s)
+{
+    struct listening *l = s->listening;
+
+    if (l == NULL || l->signed_lent_us == 0)
+        return false;
+    if (l->ask == NULL)
+        audience_sign(listen_audience(s), l, s->server->pid, 0);
+    return true;
+}
+
+void
+listen_unlink(struct session *s)
+{
+    struct listening *l = s->listening;
+
+    if (l == NULL || l->signed_lent_us == 0)
+        return;
+    l->signed_lent_us = 0;
+    audience_sign(listen_audience(s), NULL, s->server->pid, 0);
 }
 
 void
@@ -170,7 +226,9 @@ listen_answered(struct listening *l, const struct listen_ask *a)
         crossing_answered(l, a->ok);
         return;
     }
-    if (a->ok)
+    if (a->pid != 0)
+        signed_off(l, a);
+    else if (a->ok)
         l->n_granted++;
     else
         l->refusal = mem_dup(&a->why, sizeof(a->why));

@@ -55,6 +55,7 @@ struct listening {
     unsigned n_granted;        /* LISTENs of that message that may go out */
     int64_t asked_lent_us;     /* when the server was lent that it had when it asked last; 0: it had none */
     struct fault *refusal;     /* for the LISTEN that waited */
+    int64_t signed_lent_us;    /* when the server was lent whose notifications are known to be its; 0: none */
     struct crossing *crossing; /* NULL: it is not on its way to another process, or from there */
     struct text queue, early;  /* messages for it: later, since it is busy; once its LISTEN has committed */
 };
@@ -67,6 +68,10 @@ void audiences_forget_unused(struct hall *h); /* now: channels that are kept for
 /* Ask the herald to listen to C for S; WAITS (may be NULL) waits for the answer. When that is crossing, C is
  * for marks and gets its mark. */
 void channel_ask(struct channel *c, const struct session *s, struct listening *waits, int64_t patience_us);
+/* The herald that is there is to know whose the notifications of the server PID are: those of the session that
+ * was told the process id TOLD, or of nobody (0). When it answers it has heard what was sent before it was
+ * asked, and goes by it. WAITS may be NULL. */
+void audience_sign(struct audience *a, struct listening *waits, uint32_t pid, uint32_t told);
 void channel_join(struct channel *c, struct listening *l); /* L is none of its members */
 void channel_leave(struct member *m);
 struct member *listening_find(const struct listening *l, struct slice name);
@@ -93,13 +98,14 @@ struct listen_ask {
     struct mail mail;
     struct ring entry; /* of the herald's lists */
     struct worker *from;
-    struct channel *channel; /* of FROM's hall: touched there only, */
+    struct channel *channel; /* of FROM's hall: touched there only; NULL: about none, */
     struct listening *waits; /* and so this, NULL when it is gone */
     char *database, *encoding, *user;
     struct credential *credential; /* held, or NULL */
     int64_t patience_us, due_us;
     bool drop;                     /* nobody there wants it any more; not answered */
     char mark[IMAGE_MARK_LEN + 1]; /* not empty: to be notified there instead */
+    uint32_t pid, told;            /* PID not 0: see audience_sign() */
     bool ok;
     struct fault why;
     char name[];
@@ -116,6 +122,13 @@ struct listen_news {
     struct text messages; /* NotificationResponses, whole */
 };
 void audience_news(struct worker *w, struct mail *m);
+
+/* ---- bylines.c: as whom the sender of a notification is known; pure ---- */
+
+struct byline;
+uint32_t bylines_find(const struct byline *all, uint32_t pid);      /* PID when nothing else was said */
+void bylines_set(struct byline **all, uint32_t pid, uint32_t told); /* TOLD 0: nothing else any more */
+void bylines_done(struct byline **all);
 
 /* ---- topics.c: what the halls want to hear; pure ---- */
 

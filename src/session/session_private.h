@@ -220,6 +220,9 @@ enum listen listen_prepare(struct session *s, const struct facts *f, struct faul
 void listen_add(struct session *s, struct slice name);    /* its LISTEN is committed */
 void listen_remove(struct session *s, struct slice name); /* empty: all */
 void listen_done(struct session *s);
+/* Its server is to be given back, but what S has notified there is not heard yet: later. */
+bool listen_keeps_server(struct session *s);
+void listen_unlink(struct session *s);        /* it loses its server */
 bool listen_is_used(const struct session *s); /* it listens to something */
 bool listen_is_to(const struct session *s, struct slice name);
 /* The client is about to be told that its transaction is over: it gets what waited for that. */

@@ -213,6 +213,17 @@ effects_explain_runs(const PgQuery__ExplainStmt *explain)
     return false;
 }
 
+static void
+on_channel(struct effects *e, const PgQuery__Node *stmt)
+{
+    if (stmt->node_case == PG_QUERY__NODE__NODE_LISTEN_STMT)
+        add_named(e, EFFECT_LISTEN, stmt->listen_stmt->conditionname);
+    else if (stmt->node_case == PG_QUERY__NODE__NODE_UNLISTEN_STMT)
+        add_named(e, EFFECT_UNLISTEN, stmt->unlisten_stmt->conditionname);
+    else
+        e->notifies = true;
+}
+
 /* Statements whose effect is another one than that of the functions in them. */
 static bool
 on_session_statement(struct effects *e, const PgQuery__Node *stmt)
@@ -228,10 +239,9 @@ on_session_statement(struct effects *e, const PgQuery__Node *stmt)
         on_discard(e, stmt->discard_stmt->target);
         return true;
     case PG_QUERY__NODE__NODE_LISTEN_STMT:
-        add_named(e, EFFECT_LISTEN, stmt->listen_stmt->conditionname);
-        return true;
     case PG_QUERY__NODE__NODE_UNLISTEN_STMT:
-        add_named(e, EFFECT_UNLISTEN, stmt->unlisten_stmt->conditionname);
+    case PG_QUERY__NODE__NODE_NOTIFY_STMT:
+        on_channel(e, stmt);
         return true;
     case PG_QUERY__NODE__NODE_CLOSE_PORTAL_STMT:
         if (stmt->close_portal_stmt->portalname[0] == '\0')

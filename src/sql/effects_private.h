@@ -12,8 +12,9 @@ struct effects {
     unsigned statement;    /* its number */
     bool sql_has_literals; /* the string has literals at all */
     bool has_literals;     /* an effect depends on one */
-    unsigned pinned;       /* bits of pin_reason already found in this statement */
-    struct effect *list;   /* slices are on the heap, of their own */
+    bool notifies;
+    unsigned pinned;     /* bits of pin_reason already found in this statement */
+    struct effect *list; /* slices are on the heap, of their own */
     unsigned n, cap;
 };
 

@@ -216,8 +216,9 @@ fill(struct facts *f, const struct analysis *a, uint8_t **at)
     f->has_literals = a->effects.has_literals;
     f->n_statements = a->n_statements;
     f->names_statements = names_statements(a);
+    f->notifies = a->effects.notifies;
     f->plain = a->n_statements == 1 && a->class == CLASS_OTHER && !a->transaction_block && a->effects.n == 0 &&
-               !f->names_statements;
+               !f->names_statements && !f->notifies;
     f->show_name = pack(at, slice_str(a->show_name));
     memcpy(f->fields, a->names.fields, sizeof(f->fields));
 }

@@ -69,6 +69,7 @@ on_call(struct effects *e, const PgQuery__FuncCall *call)
         effects_of_hidden_set_config(e, call);
         return;
     }
+    e->notifies = e->notifies || effects_call_is(call, "pg_notify");
     if (effects_call_is(call, "pg_terminate_backend") && is_called_with(call, "pg_backend_pid"))
         effects_add(e, (struct effect){ .kind = EFFECT_QUIT });
     for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {

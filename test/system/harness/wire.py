@@ -155,7 +155,7 @@ class Wire:
 
     def __init__(self, host, port, seconds=10.0, tls=None, server_hostname=None):
         self.seconds = seconds
-        self.parameters, self.notices, self.notifications = {}, [], []
+        self.parameters, self.notices, self.notifications, self.senders = {}, [], [], []
         self.pid = self.secret = None
         self._buffer = bytearray()
         if host.startswith(("/", "\0")):
@@ -251,6 +251,7 @@ class Wire:
             self.notices.append(m.fields())
         elif m.kind == "A":
             channel, payload = m.body[4:].split(b"\0")[:2]
+            self.senders.append(int.from_bytes(m.body[:4], "big"))
             self.notifications.append((channel.decode(errors="replace"), payload.decode(errors="replace")))
         elif m.kind == "K":
             self.pid, self.secret = struct.unpack_from("!I", m.body)[0], m.body[4:]

@@ -101,6 +101,8 @@ what_a_session_must_look_at_is_not_plain(void **state)
                                           "SELECT name FROM pg_prepared_statements",
                                           "LISTEN a",
                                           "UNLISTEN *",
+                                          "NOTIFY a",
+                                          "SELECT pg_notify('a', x) FROM t",
                                           "SAVEPOINT a",
                                           "ROLLBACK TO a",
                                           "CREATE TEMP TABLE t (a int)",
