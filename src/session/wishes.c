@@ -3,6 +3,12 @@
  * replays them. */
 #include "choose_private.h"
 
+static bool
+is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
 /* The value in SQL that a setting is replayed by: the last literal of set_config(name, value, false), or the
  * word after TO or =. */
 static struct slice
@@ -10,12 +16,12 @@ value_of(struct slice sql, struct text *copy)
 {
     const char *at = (const char *)sql.data, *end = at + sql.len, *start;
 
-    if (sql.len > 7 && memcmp(end - 7, ",false)", 7) == 0)
-        end -= 7;
-    while (end > at && (end[-1] == ' ' || end[-1] == ';'))
+    if (sql.len > 6 && memcmp(end - 6, "false)", 6) == 0)
+        end -= 6;
+    while (end > at && (is_space(end[-1]) || end[-1] == ';' || end[-1] == ','))
         end--;
     if (end == at || end[-1] != '\'') {
-        for (start = end; start > at && start[-1] != ' ' && start[-1] != '='; start--)
+        for (start = end; start > at && !is_space(start[-1]) && start[-1] != '='; start--)
             ;
         return slice_of(start, (size_t)(end - start));
     }

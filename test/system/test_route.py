@@ -196,6 +196,21 @@ def test_a_session_can_set_its_route(weir, value, nodes, because):
     wait_until(lambda: set(spread(w, 20)) == REPLICAS)
 
 
+@pytest.mark.parametrize("protocol", ["query", "extended"])
+@pytest.mark.parametrize("how, value", [("SELECT set_config('pgweir.route', 'primary', false)", "primary"),
+                                        ("SELECT set_config('pgweir.route'::text, 'primary', 'f')", "primary"),
+                                        ("SET pgweir.route =\n\treplica -- now", "replica")])
+def test_every_way_to_set_the_route_is_read(weir, how, value, protocol):
+    w = weir.wire()
+    getattr(w, protocol)(how)
+    for _ in range(10):
+        assert node_of(w) == last_node(w)
+        assert reason(w) == f"pgweir.route = {value}" and (last_node(w) == "pg1") == (value == "primary")
+    with pytest.raises(wire.ServerError, match="22023"):
+        getattr(w, protocol)("SELECT set_config('pgweir.route', 'sideways', false)")
+    assert w.value("SHOW pgweir.route") == value
+
+
 def test_the_route_of_one_session_is_not_anothers(trio, trio_weir):
     weir = trio_weir(trio, default_pool_size=1)
     a, b = weir.wire(), weir.wire()
