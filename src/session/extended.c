@@ -344,6 +344,8 @@ ensure(struct session *s, struct slice name, struct statement *st, int64_t since
         ensure_unnamed(s);
     else if (st != NULL)
         ensure_named(s, st, since);
+    else
+        sql_prepared_hide(s);
 }
 
 /* As take_special(), of a Bind of ST. */

@@ -239,6 +239,8 @@ sql_prepared_check(struct session *s, const struct facts *f)
     if (s->server->by_sql != NULL || (f != NULL && f->names_statements))
         sql_prepared_named(s, f);
 }
+/* The protocol is about to name a statement that it did not make: another session's must not be there. */
+void sql_prepared_hide(struct session *s);
 void sql_prepared_note(struct session *s, const struct effect *e); /* PREPARE or DEALLOCATE completed */
 void sql_prepared_failed(struct session *s, unsigned i);
 /* How many of the server's statements were made by PREPARE, as far as is known. */

@@ -124,6 +124,13 @@ sql_prepared_named(struct session *s, const struct facts *f)
             lend_name(s, f->effects[i].name);
 }
 
+void
+sql_prepared_hide(struct session *s)
+{
+    if (s->server->by_sql != NULL && s->server->status != 'E')
+        close_others(s);
+}
+
 /* Names are compared without regard to case, as settings' are; PostgreSQL's statements are not. */
 static bool
 may_carry(const struct session *s, const struct effect *e)

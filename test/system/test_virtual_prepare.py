@@ -144,6 +144,26 @@ def test_sql_sees_statements_of_the_protocol(make_weir, pool_mode, protocol):
     assert b.value("EXECUTE s") == "b"
 
 
+def test_a_name_that_the_protocol_did_not_make_is_nobody_elses(pair):
+    a, b = pair
+    a.query("PREPARE s AS SELECT 'sql'")
+    a.send(wire.parse("t", "SELECT 'protocol'"), wire.sync())
+    a.finish()
+    for name in "st":
+        for ask in (wire.bind("", name) + wire.execute(), wire.describe("S", name)):
+            a.query(f"EXECUTE {name}")  # now the server has it under this name
+            b.send(ask + wire.sync())
+            with pytest.raises(wire.ServerError, match="26000"):
+                b.finish()
+    a.query("EXECUTE t")
+    a.query("DEALLOCATE t")
+    a.send(wire.bind("", "t") + wire.execute() + wire.sync())
+    with pytest.raises(wire.ServerError, match="26000"):
+        a.finish()
+    a.send(wire.bind("", "s") + wire.execute() + wire.sync())
+    assert a.finish() == a.query("EXECUTE s") == [["sql"]]
+
+
 def test_what_is_too_much_to_carry_pins_until_it_is_gone(make_weir):
     weir = make_weir(default_pool_size=1)
     a, b = weir.wire(), weir.wire()
