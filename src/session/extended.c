@@ -5,65 +5,12 @@
 #include "base/mem.h"
 #include "choose_private.h"
 
-#define NAMES_MAX  4096 /* bytes of portal and statement names at the start of a Bind */
-#define MOST_BOUND 16
+#define NAMES_MAX 4096 /* bytes of portal and statement names at the start of a Bind */
 
 static unsigned
 most_prepared(const struct session *s)
 {
     return (unsigned)s->hall->setup.conf->general.max_prepared_statements;
-}
-
-/* ---- portals whose statement leaves something behind ---- */
-
-struct bound {
-    unsigned n;
-    struct {
-        char *portal;
-        const struct facts *facts;
-    } at[MOST_BOUND];
-};
-
-void
-bound_clear(struct session *s)
-{
-    if (s->bound == NULL)
-        return;
-    for (unsigned i = 0; i < s->bound->n; i++) {
-        facts_drop(s->bound->at[i].facts);
-        mem_free(s->bound->at[i].portal);
-    }
-    mem_free(s->bound);
-    s->bound = NULL;
-}
-
-static int
-bound_find(const struct session *s, struct slice portal)
-{
-    for (unsigned i = 0; s->bound != NULL && i < s->bound->n; i++)
-        if (slice_is(portal, s->bound->at[i].portal))
-            return (int)i;
-    return -1;
-}
-
-static void
-bound_set(struct session *s, struct slice portal, const struct facts *f)
-{
-    int i = bound_find(s, portal);
-
-    if (i >= 0) {
-        facts_drop(s->bound->at[i].facts);
-        mem_free(s->bound->at[i].portal);
-        s->bound->at[i] = s->bound->at[--s->bound->n];
-    }
-    if (f == NULL || f->n_effects == 0)
-        return;
-    if (s->bound == NULL)
-        s->bound = mem_new(struct bound);
-    if (s->bound->n == MOST_BOUND)
-        return;
-    s->bound->at[s->bound->n].portal = slice_dup(portal);
-    s->bound->at[s->bound->n++].facts = facts_hold(f);
 }
 
 /* ---- sending ---- */
@@ -512,7 +459,6 @@ take_execute(struct session *s, const struct taken *m)
     struct wire_cursor c = wire_cursor(m->body);
     struct slice portal = wire_get_string(&c);
     struct pending_entry *e;
-    int i;
 
     if (c.bad)
         return malformed(s);
@@ -522,9 +468,7 @@ take_execute(struct session *s, const struct taken *m)
         return TAKE_WAIT;
     start_batch(s, NULL);
     e = pending_push(s, PENDING_EXECUTE, 0);
-    i = bound_find(s, portal);
-    if (i >= 0)
-        e->facts = facts_hold(s->bound->at[i].facts);
+    e->facts = bound_facts(s, portal);
     take_forward(s, m);
     if (e->facts != NULL && settings_restores(s, e->facts)) {
         e->flags |= PENDING_RESTORES;

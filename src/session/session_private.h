@@ -311,7 +311,12 @@ void take_note_ending(struct session *s, const struct facts *f);
 /* An error of ours in answer to the extended protocol: skip to Sync. */
 void take_refuse(struct session *s, const struct fault *why, bool extended);
 
+/* bound.c: PORTAL runs what has the facts F; NULL: nobody knows. */
+void bound_set(struct session *s, struct slice portal, const struct facts *f);
+/* Held; NULL: it leaves nothing behind, or nobody knows. */
+const struct facts *bound_facts(const struct session *s, struct slice portal);
 void bound_clear(struct session *s); /* portals end with their transaction */
+
 /* here.c: ST has the name NAME from now on, and no server knows. False: it cannot be. */
 bool parse_here(struct session *s, struct slice name, struct statement *st);
 /* ST is what the next Execute runs. Always true. */
