@@ -66,6 +66,9 @@ bool conf_list_has(const char *list, struct slice name);
  * nothing. NULL: unknown key or bad value. */
 struct conf *conf_with(const struct conf *c, struct slice key, struct slice value, struct fault *why);
 
+/* C may be what a reload puts in the place of BEFORE. False with WHY: its file has lost the general section,
+ * all of whose options would fall back to their defaults. */
+bool conf_follows(const struct conf *c, const struct conf *before, struct fault *why);
 /* C was read while BEFORE was in force: C gets its boot-only options, and in a [pgbouncer] file what SET gave
  * those that have no default. C has no other holder yet. */
 void conf_carry(struct conf *c, const struct conf *before);

@@ -87,18 +87,29 @@ take_over(struct app *a, struct conf *conf, enum loading how, struct task *e, st
     return true;
 }
 
+/* The files as they are now; NULL: WHY says what is wrong. */
+static struct conf *
+read_again(const struct conf *before, struct fault *why)
+{
+    struct conf *c =
+        conf_load(before->general.conffile[0] != '\0' ? before->general.conffile : before->file, why);
+
+    if (c != NULL && !conf_follows(c, before, why)) {
+        conf_drop(c);
+        c = NULL;
+    }
+    if (c != NULL)
+        conf_carry(c, before);
+    return c;
+}
+
 bool
 reload_files(struct app *a, struct task *e, struct fault *why)
 {
-    const struct conf *before = a->loaded.setup.conf;
-    struct conf *conf;
     bool ok;
 
     notify_reloading();
-    conf = conf_load(before->general.conffile[0] != '\0' ? before->general.conffile : before->file, why);
-    if (conf != NULL)
-        conf_carry(conf, before);
-    ok = take_over(a, conf, LOAD_ALL, e, why);
+    ok = take_over(a, read_again(a->loaded.setup.conf, why), LOAD_ALL, e, why);
     if (ok)
         log_info("configuration reloaded");
     notify_ready();

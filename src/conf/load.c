@@ -257,6 +257,7 @@ conf_parse(struct slice text, const char *file, struct fault *why)
     if (source_scan(&source, text, file, why)) {
         l.c = snapshot_new();
         l.c->file = absolute(file);
+        l.c->own->has_general = source.has_pgweir || source.has_pgbouncer;
         ok = build(&l);
         for (size_t i = 0; i < l.c->n_databases; i++)
             hosts_done(&l.hosts[i]);

@@ -255,6 +255,7 @@ copy_of(const struct conf *c)
     copy->file = mem_strdup(c->file);
     conf_section_unshare(conf_general_options(), &copy->general);
     conf_section_unshare(conf_kept_options(), &copy->kept);
+    own->has_general = c->own->has_general;
     memcpy(own->in_file, c->own->in_file, sizeof(own->in_file));
     for (size_t i = 0; i < N_CONF_SECTIONS; i++)
         if (lists[i].options != NULL) {
@@ -285,6 +286,14 @@ static bool
 is_boot_only(const struct conf_option *o)
 {
     return o->when == CONF_RESTART;
+}
+
+bool
+conf_follows(const struct conf *c, const struct conf *before, struct fault *why)
+{
+    return c->own->has_general || !before->own->has_general ||
+           fault_set(why, "F0000",
+                     "%s has no [pgweir] or [pgbouncer] section any more: is it empty, or cut off?", c->file);
 }
 
 void

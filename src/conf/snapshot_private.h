@@ -11,6 +11,7 @@
 struct conf_private {
     _Atomic unsigned holders;
     struct names names[N_CONF_SECTIONS]; /* of the lists */
+    bool has_general;                    /* a file had the section */
     bool in_file[N_CONF_GENERAL];        /* the general options that were read, not left at their defaults */
 };
 

@@ -75,6 +75,35 @@ def test_a_bad_file_is_refused_whole(make_weir, name, how):
     assert client.value("SELECT 1") == "1"
 
 
+@pytest.mark.parametrize("section", ["pgweir", "pgbouncer"])
+@pytest.mark.parametrize("left", ["", "; [pgweir] went\n", "[databases]\n* = host=127.0.0.1 port=1\n"])
+def test_a_file_that_lost_its_general_section_changes_nothing(make_weir, section, left):
+    weir = make_weir(section=section, default_pool_size=7)
+    client = weir.wire()
+    place.replace(weir.ini, left)
+    with pytest.raises(wire.ServerError) as e:
+        weir.console("RELOAD")
+    assert section == "pgbouncer" or "has no [pgweir] or [pgbouncer] section any more" in e.value.message
+    weir.wait_log(r"configuration refused, nothing is changed: \S+pgweir.ini has no \[pgweir\]")
+    weir.send_signal(signal.SIGHUP)
+    wait_until(lambda: weir.log().count("configuration refused") == 2)
+    assert config(weir, "default_pool_size") == "7"
+    assert client.value("SELECT 1") == weir.wire().value("SELECT 1") == "1"
+    weir.reload(default_pool_size=8)
+    assert config(weir, "default_pool_size") == "8"
+
+
+def test_an_included_file_may_have_the_general_section(make_weir):
+    weir = make_weir(default_pool_size=7)
+    for size in ("8", "9"):
+        weir.general["default_pool_size"] = size
+        weir.write()
+        whole = place.write(os.path.join(weir.folder, "whole.ini"), open(weir.ini).read())
+        place.replace(weir.ini, f"%include {whole}\n")
+        weir.console("RELOAD")
+        assert config(weir, "default_pool_size") == size
+
+
 def test_the_line_of_the_mistake_is_named(make_weir):
     weir = make_weir()
     weir.write()
