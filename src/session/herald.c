@@ -12,6 +12,7 @@
 
 #define MOST_MESSAGE   (1 << 20)
 #define FIRST_PAUSE_US (50 * CLOCK_MS)
+#define LEAST_WAIT_US  CLOCK_S        /* for an answer that is on its way, however impatient who asks is */
 #define CHECK_US       (30 * CLOCK_S) /* an idle one is asked for a sign of life so often; an unused one closed */
 
 /* ---- mail to the halls ---- */
@@ -95,16 +96,38 @@ is_needed(const struct herald *e)
     return e->topics.n > 0 || !ring_is_empty(&e->waiting);
 }
 
+/* It has been asked something, and has not answered yet. */
+static bool
+owes(const struct herald *e)
+{
+    return e->server != NULL && e->server->state == SERVER_LENT && (!e->up || !ring_is_empty(&e->sent));
+}
+
+/* When to give A up, which was sent. While PostgreSQL has many notifications to tell, it answers after them: its
+ * silence is what counts. */
+static int64_t
+sent_due(const struct herald *e, const struct listen_ask *a)
+{
+    if (a->patience_us == 0)
+        return INT64_MAX;
+    return e->silent_us + (a->patience_us < LEAST_WAIT_US ? LEAST_WAIT_US : a->patience_us);
+}
+
+static int64_t
+earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 void
 herald_arm(struct herald *e)
 {
-    int64_t now = e->hall->worker.now_us, due = INT64_MAX;
-    const struct ring *lists[] = { &e->waiting, &e->sent };
+    int64_t now = e->hall->worker.now_us, due = owes(e) ? e->silent_us + HERALD_ANSWER_US : INT64_MAX;
 
-    for (size_t i = 0; i < 2; i++)
-        ring_each (r, lists[i])
-            if (container_of(r, struct listen_ask, entry)->due_us < due)
-                due = container_of(r, struct listen_ask, entry)->due_us;
+    ring_each (r, &e->waiting)
+        due = earlier(due, container_of(r, struct listen_ask, entry)->due_us);
+    ring_each (r, &e->sent)
+        due = earlier(due, sent_due(e, container_of(r, struct listen_ask, entry)));
     if (e->server == NULL && is_needed(e) && e->retry_us < due)
         due = e->retry_us;
     if (due == INT64_MAX)
@@ -144,6 +167,8 @@ herald_send(struct herald *e, struct listen_ask *a)
     stream_put_copy(&e->server->stream, text_slice(&t));
     text_done(&sql);
     text_done(&t);
+    if (ring_is_empty(&e->sent))
+        e->silent_us = e->hall->worker.now_us;
     ring_remove(&a->entry);
     ring_append(&e->sent, &a->entry);
 }
@@ -225,6 +250,7 @@ on_bytes(struct server *s, struct slice bytes)
     struct wire_frame f;
     struct fault why;
 
+    e->silent_us = e->hall->worker.now_us;
     while (s->state == SERVER_LENT) {
         struct slice rest = slice_tail(bytes, used);
         enum wire_answer a = wire_frame_read(rest.data, rest.len, MOST_MESSAGE, &f);
@@ -276,12 +302,14 @@ on_ready(struct server *s)
     struct text sql = { 0 }, t = { 0 };
 
     server_lend(s, &borrower, e);
+    e->silent_us = e->hall->worker.now_us;
     topics_put_listen(&e->topics, &sql);
     wire_put_query(&t, text_slice(&sql));
     stream_put_copy(&s->stream, text_slice(&t));
     stream_flush(&e->hall->turn);
     text_done(&sql);
     text_done(&t);
+    herald_arm(e);
 }
 
 /* What was on its way is asked again; what is heard next knows nothing of before. */
@@ -445,6 +473,24 @@ connect_now(struct herald *e)
         timer_start(&e->hall->worker, &e->check, CHECK_US);
 }
 
+/* An ask of nobody's. */
+static struct listen_ask *
+new_blank(void)
+{
+    struct listen_ask *a = mem_zalloc(sizeof(*a) + 1);
+
+    ring_init(&a->entry);
+    return a;
+}
+
+/* Who asked for A, which was sent, does not wait any longer; its answer is still to come. */
+static void
+give_up(struct herald *e, struct listen_ask *a)
+{
+    ring_append(&a->entry, &new_blank()->entry); /* before it */
+    refuse(e, a);
+}
+
 void
 herald_on_timer(struct timer *t)
 {
@@ -453,12 +499,15 @@ herald_on_timer(struct timer *t)
     struct fault why;
 
     fault_set(&why, "08006", "PostgreSQL did not answer in time");
-    ring_each (r, &e->sent) {
-        if (container_of(r, struct listen_ask, entry)->due_us > now)
-            continue;
+    if (owes(e))
         e->why = why;
+    if (owes(e) && e->silent_us + HERALD_ANSWER_US <= now)
         server_close(e->server, &why);
-        break;
+    ring_each_safe (r, &e->sent) {
+        struct listen_ask *a = container_of(r, struct listen_ask, entry);
+
+        if (sent_due(e, a) <= now)
+            give_up(e, a);
     }
     ring_each_safe (r, &e->waiting) {
         struct listen_ask *a = container_of(r, struct listen_ask, entry);
@@ -476,7 +525,6 @@ void
 herald_on_check(struct timer *t)
 {
     struct herald *e = container_of(t, struct herald, check);
-    struct listen_ask *a;
     struct fault why;
 
     if (e->server == NULL)
@@ -486,11 +534,7 @@ herald_on_check(struct timer *t)
         fault_set(&why, "57P01", "nobody listens");
         server_close(e->server, &why);
     } else if (e->up && ring_is_empty(&e->sent) && e->server->stream.n_in == e->checked_in) {
-        a = mem_alloc(sizeof(*a) + 1);
-        memset(a, 0, sizeof(*a) + 1);
-        ring_init(&a->entry);
-        a->due_us = e->hall->worker.now_us + HERALD_ANSWER_US;
-        herald_send(e, a);
+        herald_send(e, new_blank());
         stream_flush(&e->hall->turn);
         herald_arm(e);
     }

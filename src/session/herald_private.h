@@ -6,7 +6,7 @@
 #include "listen_private.h"
 
 #define MOST_WHO         8
-#define HERALD_ANSWER_US (10 * CLOCK_S)
+#define HERALD_ANSWER_US (10 * CLOCK_S) /* who owes an answer and says nothing for so long is dead */
 
 struct who {
     char *user;
@@ -30,6 +30,7 @@ struct herald {
     unsigned n_who, at_who, n_final; /* n_final: of who, that PostgreSQL does not let in */
     unsigned failures, host_turn;
     int64_t retry_us, vacate_us; /* vacate_us: until then it goes when it listens for nobody */
+    int64_t silent_us;           /* since when it says nothing, while it owes an answer */
     uint64_t checked_in;         /* bytes that it had sent at the last check */
     struct timer timer, check;
     struct text heard; /* messages of this event */

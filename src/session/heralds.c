@@ -102,7 +102,6 @@ drop(struct herald *e, struct listen_ask *a)
         listen_ask_free(a);
         return;
     }
-    a->due_us = e->hall->worker.now_us + HERALD_ANSWER_US;
     herald_send(e, a);
 }
 
@@ -116,7 +115,7 @@ sign(struct hall *h, struct listen_ask *a)
         herald_send_home(a);
         return;
     }
-    a->due_us = h->worker.now_us + HERALD_ANSWER_US;
+    a->patience_us = CLOCK_S;
     herald_send(e, a);
     stream_flush(&h->turn);
     herald_arm(e);

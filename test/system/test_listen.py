@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: ISC
 """LISTEN in transaction mode holds no server: one connection of the database listens for all sessions."""
+import os
 import random
+import signal
 import threading
 import time
 
@@ -561,6 +563,26 @@ def test_the_server_restarts(weir, cluster):
     assert len(w.notices) == 1
 
 
+def test_who_waits_for_its_answer_in_vain_costs_nobody_a_notification(weir, cluster):
+    w, other, sender = weir.wire(), weir.wire(), weir.wire()
+    other.query("LISTEN c")
+    w.query("BEGIN; LISTEN c")
+    pid = heralds(cluster)[0]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        w.query("COMMIT")
+        sender.query("NOTIFY c, 'meanwhile'")
+        other.query("UNLISTEN other")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    for x in (w, other):
+        assert receive(x, 1) == [("c", "meanwhile")] and x.notices == []
+    w.query("LISTEN d")
+    sender.query("NOTIFY d, 'later'")
+    assert receive(w, 2)[1] == ("d", "later") and w.notices == []
+    assert heralds(cluster) == [pid]
+
+
 def test_reconnect_pause_and_kill_reach_it(weir, cluster):
     w = weir.wire()
     w.query("LISTEN c")
@@ -779,6 +801,7 @@ def test_each_committed_notification_comes_once_in_order_and_nothing_else(make_w
         t.join(30)
     assert [x.error for x in listeners] == [None] * 6
     quiet(weir, *[x.w for x in listeners])
+    assert [x.w.notices for x in listeners] == [[]] * 6
     assert sum(len(n.committed) for n in notifiers) > 50
     for x in listeners:
         x.check(notifiers)
