@@ -18,6 +18,7 @@ wake_hall(struct hall *h)
     suspend_end(h);
     for (struct pool *p = h->pools.first; p != NULL; p = p->next)
         pool_retry(p);
+    hall_move_listeners(h);
     stream_flush(&h->turn);
 }
 
@@ -49,11 +50,23 @@ static void
 empty(struct worker *w, struct visit *v)
 {
     struct task *e = task_of(v);
+    struct hall *h = hall_of(w);
 
-    close_idle(w, v);
-    for (struct pool *p = hall_of(w)->pools.first; p != NULL; p = p->next)
+    pools_close_servers(&h->pools, task_database(e), false);
+    stream_flush(&h->turn);
+    for (struct pool *p = h->pools.first; p != NULL; p = p->next)
         if (is_meant(e, p))
             e->count += pool_count(p->shared);
+}
+
+/* Until then somebody listened for those whose transactions had to end. */
+static void
+close_listeners(struct worker *w, struct visit *v)
+{
+    struct hall *h = hall_of(w);
+
+    hall_reconnect_listeners(h, task_database(task_of(v)));
+    stream_flush(&h->turn);
 }
 
 static unsigned
@@ -214,6 +227,8 @@ looked(struct worker *w, struct visit *v)
 
     if (e->cancelled)
         give_up(e);
+    else if (e->command.verb == ADMIN_PAUSE && !resumed && (e->count == 0 || e->console == NULL))
+        task_visit(e, close_listeners, done);
     else if (e->count == 0 || resumed || e->console == NULL)
         task_end(e, NULL);
     else

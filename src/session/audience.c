@@ -188,6 +188,7 @@ channel_ask(struct channel *c, const struct session *s, struct listening *waits,
     struct listen_ask *ask = new_ask(c->audience, c);
 
     wait_for(waits, ask);
+    atomic_store(&ask->holds, waits != NULL && s->server != NULL);
     if (waits != NULL && waits->crossing != NULL)
         memcpy(ask->mark, waits->crossing->mark, sizeof(ask->mark));
     ask->user = mem_strdup(s->user);

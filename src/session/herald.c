@@ -103,8 +103,8 @@ owes(const struct herald *e)
     return e->server != NULL && e->server->state == SERVER_LENT && (!e->up || !ring_is_empty(&e->sent));
 }
 
-/* When to give A up, which was sent. While PostgreSQL has many notifications to tell, it answers after them: its
- * silence is what counts. */
+/* When to give A up, which was sent. While PostgreSQL has many notifications to tell, it answers after them:
+ * its silence is what counts. */
 static int64_t
 sent_due(const struct herald *e, const struct listen_ask *a)
 {
@@ -401,6 +401,22 @@ static const struct server_keeper keeper = { on_ready, on_gone, on_left };
 
 /* ---- connecting ---- */
 
+/* Somebody who has a server waits for it: that transaction must be able to end. */
+static bool
+is_urgent(const struct herald *e)
+{
+    ring_each (r, &e->waiting)
+        if (atomic_load(&container_of(r, struct listen_ask, entry)->holds))
+            return true;
+    return false;
+}
+
+static bool
+is_paused(const struct herald *e)
+{
+    return (registry_flags(e->hall->registry, slice_str(e->database)) & DATABASE_PAUSED) != 0 && !is_urgent(e);
+}
+
 struct pool *
 herald_pool(const struct herald *e, struct fault *why)
 {
@@ -412,7 +428,7 @@ herald_pool(const struct herald *e, struct fault *why)
     const struct cluster *c;
 
     fault_set(why, "57P03", "database is paused or not there any more");
-    if (want.database == NULL || (registry_flags(e->hall->registry, want.name) & DATABASE_PAUSED) != 0)
+    if (want.database == NULL || is_paused(e))
         return NULL;
     if (cluster == NULL)
         return pools_find(&e->hall->pools, &want);
@@ -461,7 +477,8 @@ connect_now(struct herald *e)
     struct fault why;
     struct pool *p = herald_pool(e, &why);
 
-    if (p == NULL) {
+    e->shut = p == NULL;
+    if (e->shut) {
         e->why = why;
         try_later(e);
         return;

@@ -23,6 +23,7 @@ struct herald {
     struct ring leaving;       /* servers that have said farewell */
     bool up;                   /* it listens to all topics */
     bool was_lost;             /* since it was up last */
+    bool shut;                 /* there was nowhere to connect to */
     struct ring waiting, sent; /* asks: until it is up; on their way, in order */
     struct fault error;        /* of the request that is being answered */
     struct fault why;          /* why the last attempt to connect failed */

@@ -144,6 +144,8 @@ herald_hear(struct worker *w, struct mail *m)
             herald_send(e, a);
         else
             ring_append(&e->waiting, &a->entry);
+        if (e->shut && atomic_load(&a->holds)) /* for whom it may be open */
+            e->retry_us = w->now_us;
     }
     stream_flush(&h->turn);
     herald_arm(e);

@@ -73,8 +73,10 @@ ask(struct session *s, unsigned n, struct slice name, int64_t patience_us)
 
     if (n < l->n_granted)
         return LISTEN_MAY;
-    if (l->ask != NULL)
+    if (l->ask != NULL) {
+        atomic_store(&l->ask->holds, s->server != NULL);
         return LISTEN_WAITS;
+    }
     l->asked_lent_us = s->server == NULL ? 0 : s->server->lent_us;
     channel_ask(audience_channel(listen_audience(s), name), s, l, patience_us);
     return LISTEN_WAITS;
@@ -210,6 +212,8 @@ listen_unlink(struct session *s)
 {
     struct listening *l = s->listening;
 
+    if (l != NULL && l->ask != NULL)
+        atomic_store(&l->ask->holds, false);
     if (l == NULL || l->signed_lent_us == 0)
         return;
     l->signed_lent_us = 0;

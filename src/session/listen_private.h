@@ -103,6 +103,7 @@ struct listen_ask {
     char *database, *encoding, *user;
     struct credential *credential; /* held, or NULL */
     int64_t patience_us, due_us;
+    _Atomic bool holds;            /* who waits has a server, and PAUSE waits for that one */
     bool drop;                     /* nobody there wants it any more; not answered */
     char mark[IMAGE_MARK_LEN + 1]; /* not empty: to be notified there instead */
     uint32_t pid, told;            /* PID not 0: see audience_sign() */

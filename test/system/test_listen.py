@@ -600,6 +600,42 @@ def test_reconnect_pause_and_kill_reach_it(weir, cluster):
     wait_until(lambda: heralds(cluster) == [])
 
 
+@pytest.mark.parametrize("command", ["PAUSE", "PAUSE app"])
+def test_pause_waits_for_transactions_that_listen(weir, cluster, command):
+    w, console = weir.wire(), weir.raw().login("admin", "pgbouncer")
+    w.query("BEGIN; SELECT 1")
+    console.send(wire.query(command))
+    wait_until(lambda: weir.console("SHOW DATABASES")[0]["paused"] == "1")
+    w.query("LISTEN c", 5)
+    w.query("NOTIFY c, 'own'", 5)
+    with pytest.raises(TimeoutError):
+        console.receive(0.2)
+    w.query("COMMIT", 5)
+    assert [m.kind for m in console.until("Z")] == ["C", "Z"]
+    assert heralds(cluster) == []
+    weir.console(command.replace("PAUSE", "RESUME"))
+    assert receive(w, 1) == [("c", "own")]
+    wait_until(lambda: heralds(cluster) != [], 1)
+    while not w.notices:
+        w.receive()
+    weir.wire().query("NOTIFY c, 'later'")
+    assert receive(w, 2)[1] == ("c", "later")
+
+
+def test_listeners_hear_until_a_pause_is_complete(weir, cluster):
+    w, busy, console = weir.wire(), weir.wire(), weir.raw().login("admin", "pgbouncer")
+    w.query("LISTEN c")
+    busy.query("BEGIN; SELECT 1")
+    console.send(wire.query("PAUSE"))
+    wait_until(lambda: weir.console("SHOW DATABASES")[0]["paused"] == "1")
+    with cluster.connect(dbname="app") as c:
+        c.execute("NOTIFY c, 'meanwhile'")
+    assert receive(w, 1) == [("c", "meanwhile")] and w.notices == []
+    busy.query("COMMIT", 5)
+    console.until("Z")
+    assert heralds(cluster) == []
+
+
 def test_a_reload_moves_it(make_weir, cluster):
     entry = {"host": "127.0.0.1", "port": cluster.port}
     weir = make_weir(databases={"app": {"dbname": "app", **entry}})
