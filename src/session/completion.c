@@ -212,5 +212,5 @@ relay_ready(struct session *s, const struct reply *r)
     s->explained = s->rows_flowed = s->timed_out = s->retried = false;
     s->status = s->server->status;
     count_request(s, s->status);
-    return RELAY_PASS;
+    return s->listening != NULL && listen_holds_ready(s) ? RELAY_SWALLOW : RELAY_PASS;
 }

@@ -185,6 +185,20 @@ listen_prepare(struct session *s, const struct facts *f, struct fault *why)
     return answer;
 }
 
+static void
+tell_ready(struct listening *l)
+{
+    struct text *t;
+
+    if (!l->owes_ready)
+        return;
+    l->owes_ready = false;
+    t = session_scratch(l->session);
+    wire_put_ready(t, 'I');
+    session_send(l->session, t);
+    take_resume(l->session);
+}
+
 /* The herald goes by A. */
 static void
 signed_off(struct listening *l, const struct listen_ask *a)
@@ -192,6 +206,7 @@ signed_off(struct listening *l, const struct listen_ask *a)
     if (a->told != 0)
         return;
     l->signed_lent_us = 0;
+    tell_ready(l);
     link_try_give_back(l->session);
 }
 
@@ -207,6 +222,25 @@ listen_keeps_server(struct session *s)
     return true;
 }
 
+bool
+listen_holds_ready(struct session *s)
+{
+    struct listening *l = s->listening;
+
+    if (l->signed_lent_us == 0 || l->n_members == 0 || l->ask != NULL || s->status != 'I' ||
+        !pending_is_empty(s))
+        return false;
+    audience_sign(listen_audience(s), l, s->server->pid, 0);
+    stream_pause(&s->client, STREAM_PAUSE_OWNER);
+    return l->owes_ready = true;
+}
+
+bool
+listen_owes_ready(const struct session *s)
+{
+    return s->listening != NULL && s->listening->owes_ready;
+}
+
 void
 listen_unlink(struct session *s)
 {
@@ -218,6 +252,7 @@ listen_unlink(struct session *s)
         return;
     l->signed_lent_us = 0;
     audience_sign(listen_audience(s), NULL, s->server->pid, 0);
+    tell_ready(l);
 }
 
 void

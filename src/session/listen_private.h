@@ -55,6 +55,7 @@ struct listening {
     unsigned n_granted;        /* LISTENs of that message that may go out */
     int64_t asked_lent_us;     /* when the server was lent that it had when it asked last; 0: it had none */
     struct fault *refusal;     /* for the LISTEN that waited */
+    bool owes_ready;           /* its transaction is over, and the client does not know */
     int64_t signed_lent_us;    /* when the server was lent whose notifications are known to be its; 0: none */
     struct crossing *crossing; /* NULL: it is not on its way to another process, or from there */
     struct text queue, early;  /* messages for it: later, since it is busy; once its LISTEN has committed */

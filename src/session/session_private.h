@@ -220,6 +220,10 @@ enum listen listen_prepare(struct session *s, const struct facts *f, struct faul
 void listen_add(struct session *s, struct slice name);    /* its LISTEN is committed */
 void listen_remove(struct session *s, struct slice name); /* empty: all */
 void listen_done(struct session *s);
+/* What S, which listens, has notified comes before it is told that its transaction is over, as in PostgreSQL:
+ * that is told later. */
+bool listen_holds_ready(struct session *s);
+bool listen_owes_ready(const struct session *s);
 /* Its server is to be given back, but what S has notified there is not heard yet: later. */
 bool listen_keeps_server(struct session *s);
 void listen_unlink(struct session *s);        /* it loses its server */

@@ -265,7 +265,7 @@ pause_client(struct session *s)
 void
 take_resume(struct session *s)
 {
-    if (pending_count(s) <= MOST_PENDING / 2)
+    if (pending_count(s) <= MOST_PENDING / 2 && !listen_owes_ready(s))
         stream_resume(&s->client, STREAM_PAUSE_OWNER);
 }
 

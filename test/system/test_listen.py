@@ -294,6 +294,36 @@ def test_the_sender_is_who_it_was_told_it_is(make_weir, way):
     assert senders(w, 6) == [(x.pid, "x") for x in [a, b, a, b, w, a]]
 
 
+@pytest.mark.parametrize("way", SENDING)
+def test_what_a_session_sends_itself_comes_before_it_may_go_on(make_weir, way):
+    weir = make_weir(default_pool_size=2, workers=2)
+    w, other = weir.wire(), weir.wire()
+    w.query("LISTEN c")
+    other.query("LISTEN c")
+    for i in range(1, 51):
+        SENDING[way](w)
+        assert w.senders == [w.pid] * i
+    assert senders(other, 50) == [(w.pid, "x")] * 50
+    w.query("BEGIN; NOTIFY c; ROLLBACK")
+    assert len(w.senders) == 50
+
+
+def test_a_client_whose_notification_cannot_be_heard_goes_on(make_weir, cluster):
+    weir = make_weir(default_pool_size=2)
+    w = weir.wire()
+    w.query("LISTEN c")
+    pid, = heralds(cluster)
+    w.query("BEGIN; NOTIFY c, 'x'")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        w.send(wire.query("COMMIT"))
+        w.until("C")
+        os.kill(pid, signal.SIGTERM)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert w.until("Z")[-1].body == b"I"
+
+
 def test_a_transaction_that_listens_knows_its_own_notification(make_weir):
     w = make_weir(default_pool_size=1).wire()
     w.query("BEGIN; LISTEN c; NOTIFY c, 'x'; COMMIT")
