@@ -109,6 +109,15 @@ read_primary(struct probe *p, const struct ask_answer *a)
     return true;
 }
 
+/* Without a receiver a replica tells the timeline of its last restart point, perhaps not the one that it has
+ * followed since. P is what it told before. */
+static bool
+has_followed(const struct probe *p, const struct probe *got)
+{
+    return got->role == NODE_REPLICA && got->stream == ELECT_CUT_OFF && p->role == NODE_REPLICA &&
+           got->system_id == p->system_id && got->lsn >= p->lsn && got->timeline < p->timeline;
+}
+
 bool
 probe_read(struct probe *p, const struct ask_answer *a, struct fault *why)
 {
@@ -124,6 +133,8 @@ probe_read(struct probe *p, const struct ask_answer *a, struct fault *why)
         !(recovering ? read_replica(&got, a) : read_primary(&got, a)))
         return fault_set(why, "08P01", "the answer to the check is not one of PostgreSQL");
     got.timeline = (uint32_t)timeline;
+    if (has_followed(p, &got))
+        got.timeline = p->timeline;
     *p = got;
     return true;
 }

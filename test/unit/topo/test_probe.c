@@ -46,6 +46,31 @@ replica_is_read_with_or_without_rights(void **state)
 }
 
 static void
+timeline_that_was_followed_is_not_forgotten_with_the_receiver(void **state)
+{
+    struct ask_answer a = replica;
+    struct probe p = { 0 };
+    struct fault why;
+
+    (void)state;
+    assert_true(probe_read(&p, &a, &why));
+    a.field[3] = "9"; /* of the last restart point */
+    a.field[5] = "none";
+    assert_true(probe_read(&p, &a, &why));
+    assert_int_equal(p.timeline, 10);
+    a.field[5] = "streaming"; /* what it receives it knows */
+    assert_true(probe_read(&p, &a, &why));
+    assert_int_equal(p.timeline, 9);
+    a.field[3] = "a";
+    assert_true(probe_read(&p, &a, &why));
+    a.field[1] = "0/4000000"; /* an older copy was put in its place */
+    a.field[3] = "9";
+    a.field[5] = "none";
+    assert_true(probe_read(&p, &a, &why));
+    assert_int_equal(p.timeline, 9);
+}
+
+static void
 read_with(unsigned field, const char *word)
 {
     struct ask_answer a = primary;
@@ -119,6 +144,7 @@ main(void)
         cmocka_unit_test(primary_is_read),
         cmocka_unit_test(replica_is_read_with_or_without_rights),
         cmocka_unit_test(nonsense_is_refused_and_changes_nothing),
+        cmocka_unit_test(timeline_that_was_followed_is_not_forgotten_with_the_receiver),
         cmocka_unit_test(answers_of_another_shape_are_refused),
         cmocka_unit_test(sample_moves_the_position_only),
     };
