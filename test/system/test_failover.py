@@ -210,7 +210,7 @@ def test_the_higher_timeline_wins_and_the_loser_gets_nothing_more(new_trio, trio
         w.result()
     assert {node for begun, node in acknowledged if begun > fenced} == {"pg2"}
     assert state_of(weir, "pg1")["state"] == "fenced"
-    assert trio[0].pids() == [], "all links to it are closed"
+    wait_until(lambda: trio[0].pids() == [], what="all links to it are closed, and its processes know")
     assert int(weir.console("SHOW CLUSTERS")[0]["reign"]) > reign
 
 
