@@ -124,8 +124,8 @@ void stream_unread(struct stream *s, struct slice bytes);
  * new one. */
 void stream_leave(struct stream *s);
 void stream_join(struct stream *s, struct net_turn *t);
-/* Bytes, or the end, can be read now. One system call. */
-bool stream_has_input(const struct stream *s);
+/* Bytes, or the end, can be read now: an event follows, also when this look failed. One system call. */
+bool stream_has_input(struct stream *s);
 /* Bytes of memory that buffers of S take. */
 size_t stream_memory(const struct stream *s);
 

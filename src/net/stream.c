@@ -488,10 +488,14 @@ stream_memory(const struct stream *s)
 }
 
 bool
-stream_has_input(const struct stream *s)
+stream_has_input(struct stream *s)
 {
     uint8_t byte;
 
-    return s->ended || recv(s->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) != -1 ||
-           (errno != EAGAIN && errno != EINTR);
+    if (s->ended || recv(s->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) != -1)
+        return true;
+    if (errno == EAGAIN || errno == EINTR)
+        return false;
+    shutdown(s->fd, SHUT_RDWR); /* whatever was wrong, its end is seen now */
+    return true;
 }

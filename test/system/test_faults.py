@@ -121,3 +121,15 @@ def test_an_interrupted_look_at_an_idle_server_costs_no_server(faulty, cluster):
         faults.once("recv_eintr", nth)
         assert w.query("SELECT 2") == [["2"]]
     assert faults.count("recv_eintr") > 1
+
+
+def test_a_look_at_an_idle_server_that_fails_ends_that_server(faulty, cluster):
+    weir, faults = faulty(workers=1, default_pool_size=1)
+    w = weir.wire(seconds=5)
+    for _ in range(3):
+        w.query("SELECT 1")
+        wait_quiet(weir, cluster, 1)
+        faults.once("server_reset", 1)
+        assert w.query("SELECT 2") == [["2"]]
+    wait_quiet(weir, cluster, 1)
+    assert faults.count("server_reset") == 3
