@@ -509,7 +509,8 @@ def test_a_promotion_of_our_own_loses_and_doubles_nothing(new_trio, trio_weir):
         writers.more()
         killed = time.monotonic()
         trio.kill(trio.primary)
-        dead = take_over(trio, wait_until(lambda: primary_of(weir), 15, "a new primary"))
+        old = trio[trio.primary].name
+        dead = take_over(trio, wait_until(lambda: primary_of(weir) not in (None, "", old) and primary_of(weir), 15, "a new primary"))
         print(f"promoted after {time.monotonic() - killed:.2f} s, "
               f"first commit {writers.first_commit(killed, trio[trio.primary].name):.2f} s after the kill")
         trio.rebuild(dead)

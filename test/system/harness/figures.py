@@ -103,7 +103,7 @@ class Writers:
 
     def check(self, stored, lost=frozenset()):
         """STORED: all ids in the table, as often as they are there. LOST: those that may not be."""
-        assert self.strange == []
+        assert self.strange == [], [str(e) for e in self.strange]
         assert len(stored) == len(set(stored)), "an id is there twice"
         assert self.acknowledged - set(stored) - lost == set(), "an acknowledged write is lost"
         assert self.rolled_back & set(stored) == set(), "a write that was called rolled back is there"
