@@ -80,7 +80,7 @@ outcome_of(const struct session *s, bool said)
 {
     if (!in_flight(s))
         return session_in_block(s) ? OUTCOME_ROLLED_BACK : OUTCOME_NOTHING;
-    if (!session_in_block(s) && (s->rows_flowed || s->only_reads))
+    if (!session_in_block(s) && s->only_reads)
         return OUTCOME_FLOWING;
     if (said)
         return OUTCOME_ROLLED_BACK;

@@ -144,6 +144,16 @@ def test_a_read_whose_server_goes_is_answered_or_08006_and_the_client_stays(play
     assert w.query("SELECT 'next'") == [["SELECT 'next'"]]
 
 
+@pytest.mark.parametrize("cut", ["a row", "all but ready"])
+def test_a_write_that_has_given_rows_may_have_happened(play, cut):
+    def act(p):
+        p.send(CUTS[cut])
+        p.close()
+    weir, _ = play(once("INSERT", act))
+    answer = ask(weir.wire(), "INSERT INTO t VALUES (1) RETURNING v")
+    assert (answer.level, answer.sqlstate) == ("FATAL", "08007")
+
+
 def test_a_read_is_retried_once_and_not_for_ever(play):
     def script(p):
         p.accept()
