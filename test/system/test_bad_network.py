@@ -9,8 +9,8 @@ import pytest
 
 from harness import talk, wire
 from harness.mangler import Mangler
-from harness.tellers import Tellers
-from harness.wait import run_all, wait_until
+from harness.tellers import Tellers, goes_well_again, wait_rest
+from harness.wait import run_all
 
 SECONDS, SEED = float(os.environ.get("WEIR_SECONDS", "3")), int(os.environ.get("WEIR_SEED", "5"))
 SLOW = dict(piece=600, delay=0.002)
@@ -62,26 +62,6 @@ def between(make_weir, manglers, cluster, certs):
 def told(cluster):
     cluster.sql("DROP TABLE IF EXISTS told; CREATE TABLE told (n int); GRANT ALL ON told TO app, in_scram")
     return lambda: [r[0] for r in cluster.sql("SELECT n FROM told")]
-
-
-def wait_rest(weir):
-    def rest():
-        pools = [p for p in weir.console("SHOW POOLS") if p["database"] == "app"]
-        return not [p for p in pools for what in ("cl_active", "cl_waiting", "sv_active", "sv_login", "sv_used") if p[what] != "0"]
-    try:
-        wait_until(rest, 20)
-    except AssertionError:
-        raise AssertionError([weir.console(f"SHOW {what}") for what in ("POOLS", "SERVERS", "CLIENTS")]) from None
-
-
-def goes_well_again(weir, tellers, told):
-    """The bad times are over: after those connections that are still to end, nothing fails any more."""
-    tellers.run(2)
-    tellers.forget_errors()
-    assert all(tellers.run(1)) and tellers.errors() == [], tellers.errors()[:5]
-    tellers.close()
-    tellers.check(told())
-    wait_rest(weir)
 
 
 @pytest.mark.deadline(90 + 20 * SECONDS)

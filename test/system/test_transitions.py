@@ -11,8 +11,8 @@ import time
 import pytest
 
 from harness import place, wire
-from harness.tellers import Tellers
-from harness.wait import Worker, wait_until
+from harness.tellers import Tellers, goes_well_again
+from harness.wait import Worker
 
 SECONDS, SEED = float(os.environ.get("WEIR_SECONDS", "3")), int(os.environ.get("WEIR_SEED", "5"))
 GONE = (wire.Closed, ConnectionError, TimeoutError, OSError)
@@ -213,17 +213,6 @@ class Keeper:
             w.query("COMMIT")
 
 
-def wait_rest(weir):
-    def rest():
-        rows = weir.console("SHOW POOLS")
-        return not [p for p in rows for what in ("cl_active", "cl_waiting", "sv_active", "sv_login", "sv_used")
-                    if p["database"] == "app" and p[what] != "0"]
-    try:
-        wait_until(rest, 20)
-    except AssertionError:
-        raise AssertionError([weir.console(f"SHOW {what}") for what in ("POOLS", "SERVERS", "CLIENTS")]) from None
-
-
 @pytest.fixture
 def told(cluster):
     cluster.sql("DROP TABLE IF EXISTS told; CREATE TABLE told (n int); GRANT ALL ON told TO app")
@@ -251,9 +240,4 @@ def test_operators_at_work(make_weir, cluster, told, takes_over):
     weir.write()
     operators.end_all()
     assert operators.strange == []
-    tellers.run(2)
-    tellers.forget_errors()
-    assert all(tellers.run(1)) and tellers.errors() == [], tellers.errors()[:5]
-    tellers.close()
-    tellers.check(told())
-    wait_rest(weir)
+    goes_well_again(weir, tellers, told)

@@ -214,3 +214,23 @@ class Tellers:
         for t in self.all:
             if t.w:
                 t.w.close()
+
+
+def wait_rest(weir):
+    def rest():
+        pools = [p for p in weir.console("SHOW POOLS") if p["database"] == "app"]
+        return not [p for p in pools for what in ("cl_active", "cl_waiting", "sv_active", "sv_login", "sv_used") if p[what] != "0"]
+    try:
+        wait_until(rest, 20)
+    except AssertionError:
+        raise AssertionError([weir.console(f"SHOW {what}") for what in ("POOLS", "SERVERS", "CLIENTS")]) from None
+
+
+def goes_well_again(weir, tellers, told):
+    """The bad times are over: after those connections that are still to end, nothing fails any more."""
+    tellers.run(2)
+    tellers.forget_errors()
+    assert all(tellers.run(1)) and tellers.errors() == [], tellers.errors()[:5]
+    tellers.close()
+    tellers.check(told())
+    wait_rest(weir)
