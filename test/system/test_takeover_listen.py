@@ -166,7 +166,7 @@ def test_a_mark_that_is_not_heard_is_given_up(make_weir, cluster):
     try:
         old = weir.take_over()
         while not w.notices:
-            w.receive()
+            w.receive(30) # drain_timeout, and what comes after it
     finally:
         os.kill(pid, signal.SIGCONT)
     assert w.notices[0]["M"] == "notifications may have been missed"
