@@ -3,7 +3,7 @@
  * both sides; message in, message out, no I/O. Every input is hostile.
  * PBKDF2 runs only in the functions marked SLOW: the client side says after the challenge whether it
  * needs keys, so that the caller can derive them on a helper thread.
- * The structs hold secrets: mem_wipe() them when done. */
+ * The structs hold secrets: mem_wipe() them when done, or scram_server_done(). */
 #ifndef AUTH_SCRAM_H
 #define AUTH_SCRAM_H
 
@@ -38,26 +38,27 @@ void scram_secret_print(const struct scram_secret *s, struct text *out);
 void
 scram_secret_derive(struct slice password, struct slice salt, uint32_t iterations, struct scram_secret *out);
 /* A stable secret that nobody can match, from a per-process KEY and the user's name:
- * unknown users see the same salt and iterations (the default) every time. Fast (no PBKDF2). Make it for
- * every user, known or not, and use its salt to derive the secret of a plain password: then neither the time
- * nor a salt that changes tells which users there are. */
+ * unknown users see the same salt and iterations (the default) every time. Fast (no PBKDF2): about as long as
+ * it takes to find a secret. Use its salt to derive the secret of a plain password: then no salt that changes
+ * tells which users there are. */
 void scram_secret_mock(const uint8_t key[32], struct slice user, struct scram_secret *out);
 
 /* ---- we are the server: a client proves that it knows the password ---- */
 enum scram_step { SCRAM_START, SCRAM_ASKED, SCRAM_CHALLENGED, SCRAM_ANSWERED, SCRAM_DONE };
 
-/* Zeroed by the caller, who then sets secret and doomed; good for one exchange. */
+/* Zeroed by the caller, who then sets secret and doomed; good for one exchange, then scram_server_done(). */
 struct scram_server {
     struct scram_secret secret;
     bool doomed; /* mock: goes through every step and always fails at the end */
     enum scram_step step;
     uint8_t client_key[SCRAM_KEY_LEN]; /* recovered from a good proof: lets us log in to PostgreSQL as this
                                           client */
-    char client_first_bare[SCRAM_MAX_MESSAGE];
-    char server_first[SCRAM_MAX_MESSAGE];
-    char nonce[512];    /* the client's and ours */
-    char gs2_header[4]; /* "n,," or "y,," */
+    char binding;                      /* 'n' or 'y': how the client's first message begins */
+    struct text said;                  /* RFC 5802 AuthMessage, as far as it was said */
+    unsigned first_at;                 /* where server-first-message begins in it */
+    unsigned nonces_len;               /* of the client's nonce and ours in that */
 };
+void scram_server_done(struct scram_server *s);
 /* INITIAL comes from SASLInitialResponse (the caller has checked its mechanism). NONCE is random (tests fix
  * it). On success server-first-message is added to OUT. Channel binding (p=) and an authzid (a=) are refused.
  * The user name inside is ignored, as in PostgreSQL: the one of the start-up packet counts. */

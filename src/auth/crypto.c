@@ -73,8 +73,9 @@ crypto_hmac_sha256(const uint8_t key[CRYPTO_SHA256_LEN], struct slice data, uint
     uint8_t pad[SHA256_BLOCK], inner[CRYPTO_SHA256_LEN];
     EVP_MD_CTX *md = digest_new();
 
-    for (size_t i = 0; i < SHA256_BLOCK; i++)
-        pad[i] = (i < CRYPTO_SHA256_LEN ? key[i] : 0) ^ 0x36;
+    memset(pad, 0x36, sizeof(pad));
+    for (size_t i = 0; i < CRYPTO_SHA256_LEN; i++)
+        pad[i] ^= key[i];
     digest(md, slice_of(pad, sizeof(pad)), data, inner);
     for (size_t i = 0; i < SHA256_BLOCK; i++)
         pad[i] ^= 0x36 ^ 0x5c;

@@ -73,20 +73,6 @@ scram_iterations(struct slice s, uint32_t high, uint32_t *out)
     return n <= high;
 }
 
-void
-scram_sign(const struct scram_dialog *d, const uint8_t key[SCRAM_KEY_LEN], uint8_t out[SCRAM_KEY_LEN])
-{
-    struct text message = { 0 };
-
-    text_add_str(&message, d->client_first_bare);
-    text_add_char(&message, ',');
-    text_add_str(&message, d->server_first);
-    text_add_char(&message, ',');
-    text_add(&message, d->client_final_without_proof);
-    crypto_hmac_sha256(key, text_slice(&message), out);
-    text_done(&message);
-}
-
 /* Takes what stands before the next C off REST; false when there is no C. */
 static bool
 take_until(struct slice *rest, char c, struct slice *value)

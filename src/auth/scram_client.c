@@ -80,23 +80,22 @@ void
 scram_client_final(struct scram_client *c, struct text *out)
 {
     uint8_t stored_key[SCRAM_KEY_LEN], proof[SCRAM_KEY_LEN];
-    struct text without_proof = { 0 };
-    struct scram_dialog d;
+    struct text said = { 0 }; /* RFC 5802 AuthMessage; ours begins at START */
+    size_t start;
 
     assert(c->step == SCRAM_CHALLENGED && c->have_keys);
-    text_printf(&without_proof, "c=biws,r=%s", c->server_nonce); /* base64 of "n,," */
-    d.client_first_bare = c->client_first_bare;
-    d.server_first = c->server_first;
-    d.client_final_without_proof = text_slice(&without_proof);
+    text_printf(&said, "%s,%s,", c->client_first_bare, c->server_first);
+    start = said.len;
+    text_printf(&said, "c=biws,r=%s", c->server_nonce); /* base64 of "n,," */
     crypto_sha256(c->keys.client_key, SCRAM_KEY_LEN, stored_key);
-    scram_sign(&d, stored_key, proof);
+    crypto_hmac_sha256(stored_key, text_slice(&said), proof);
     for (size_t i = 0; i < SCRAM_KEY_LEN; i++)
         proof[i] ^= c->keys.client_key[i];
-    scram_sign(&d, c->keys.server_key, c->server_signature);
-    text_add(out, text_slice(&without_proof));
+    crypto_hmac_sha256(c->keys.server_key, text_slice(&said), c->server_signature);
+    text_add(out, slice_tail(text_slice(&said), start));
     text_add_str(out, ",p=");
     crypto_base64_add(out, proof, SCRAM_KEY_LEN);
-    text_done(&without_proof);
+    text_done(&said);
     mem_wipe(stored_key, sizeof(stored_key));
     c->step = SCRAM_ANSWERED;
 }

@@ -17,12 +17,4 @@ bool scram_is_printable(struct slice s);
 /* Decimal, 1 to HIGH, no sign, no leading zero. */
 bool scram_iterations(struct slice s, uint32_t high, uint32_t *out);
 
-/* RFC 5802 AuthMessage. */
-struct scram_dialog {
-    const char *client_first_bare, *server_first;
-    struct slice client_final_without_proof;
-};
-/* HMAC(KEY, AuthMessage): ClientSignature with StoredKey, ServerSignature with ServerKey. */
-void scram_sign(const struct scram_dialog *d, const uint8_t key[SCRAM_KEY_LEN], uint8_t out[SCRAM_KEY_LEN]);
-
 #endif

@@ -7,6 +7,17 @@
 #include "crypto_private.h"
 #include "scram_private.h"
 
+#define NONCES_MAX 512 /* the client's nonce and ours are shorter together */
+#define NONCE_TEXT (SCRAM_NONCE_LEN / 3 * 4)
+#define SAID_USUAL 256 /* libpq's logins say 172 bytes */
+
+void
+scram_server_done(struct scram_server *s)
+{
+    text_done(&s->said);
+    mem_wipe(s, sizeof(*s));
+}
+
 /* "n,," or "y,,": no channel binding, no other identity. */
 static bool
 take_gs2_header(struct scram_server *s, struct slice *rest, struct fault *why)
@@ -22,8 +33,7 @@ take_gs2_header(struct scram_server *s, struct slice *rest, struct fault *why)
                          "the client asks for a SCRAM authorization identity, which is not supported");
     if (rest->len < 3 || rest->data[2] != ',')
         return fault_set(why, "08P01", "malformed SCRAM message: comma expected");
-    memcpy(s->gs2_header, rest->data, 3);
-    s->gs2_header[3] = '\0';
+    s->binding = (char)flag;
     *rest = slice_tail(*rest, 3);
     return true;
 }
@@ -47,24 +57,6 @@ read_bare(struct slice bare, struct slice *nonce, struct fault *why)
     return true;
 }
 
-/* The client's nonce and ours, in base64. */
-static bool
-join_nonces(struct scram_server *s, struct slice theirs, const uint8_t ours[SCRAM_NONCE_LEN], struct fault *why)
-{
-    struct text nonce = { 0 };
-    bool fits;
-
-    text_add(&nonce, theirs);
-    crypto_base64_add(&nonce, ours, SCRAM_NONCE_LEN);
-    fits = nonce.len < sizeof(s->nonce);
-    if (fits)
-        memcpy(s->nonce, nonce.data, nonce.len + 1);
-    else
-        fault_set(why, "08P01", "malformed SCRAM message: a nonce of %zu bytes is too long", theirs.len);
-    text_done(&nonce);
-    return fits;
-}
-
 /* printf would be a twentieth of a login. */
 static void
 add_number(struct text *t, uint32_t n)
@@ -78,60 +70,62 @@ add_number(struct text *t, uint32_t n)
     text_add(t, slice_of(digits + at, sizeof(digits) - at));
 }
 
+static void
+add_challenge(struct scram_server *s, struct slice theirs, const uint8_t ours[SCRAM_NONCE_LEN])
+{
+    text_add(&s->said, SLICE("r="));
+    text_add(&s->said, theirs);
+    crypto_base64_add(&s->said, ours, SCRAM_NONCE_LEN);
+    text_add(&s->said, SLICE(",s="));
+    crypto_base64_add(&s->said, s->secret.salt, s->secret.salt_len);
+    text_add(&s->said, SLICE(",i="));
+    add_number(&s->said, s->secret.iterations);
+}
+
 bool
 scram_server_first(struct scram_server *s, struct slice initial, const uint8_t nonce[SCRAM_NONCE_LEN],
                    struct text *out, struct fault *why)
 {
-    struct text answer = { 0 };
     struct slice theirs;
 
     if (s->step != SCRAM_START)
         return fault_set(why, "08P01", "SCRAM messages are out of order");
     s->step = SCRAM_DONE;
     if (!scram_is_message(initial, why) || !take_gs2_header(s, &initial, why) ||
-        !read_bare(initial, &theirs, why) || !join_nonces(s, theirs, nonce, why))
+        !read_bare(initial, &theirs, why))
         return false;
-    memcpy(s->client_first_bare, initial.data, initial.len);
-    s->client_first_bare[initial.len] = '\0';
-    text_add(&answer, SLICE("r="));
-    text_add(&answer, slice_str(s->nonce));
-    text_add(&answer, SLICE(",s="));
-    crypto_base64_add(&answer, s->secret.salt, s->secret.salt_len);
-    text_add(&answer, SLICE(",i="));
-    add_number(&answer, s->secret.iterations);
-    assert(answer.len < sizeof(s->server_first)); /* 512 + 88 + 10 and a few */
-    memcpy(s->server_first, answer.data, answer.len + 1);
-    text_add(out, text_slice(&answer));
-    text_done(&answer);
+    s->nonces_len = (unsigned)theirs.len + NONCE_TEXT;
+    if (s->nonces_len >= NONCES_MAX)
+        return fault_set(why, "08P01", "malformed SCRAM message: a nonce of %zu bytes is too long", theirs.len);
+    text_room(&s->said, SAID_USUAL);
+    text_add(&s->said, initial);
+    text_add_char(&s->said, ',');
+    s->first_at = (unsigned)s->said.len;
+    add_challenge(s, theirs, nonce);
+    text_add(out, slice_tail(text_slice(&s->said), s->first_at));
+    text_add_char(&s->said, ',');
     s->step = SCRAM_ASKED;
     return true;
 }
 
-/* Does c= repeat the header of the first message? */
-static bool
-is_same_header(const struct scram_server *s, struct slice binding)
+static struct slice
+nonces(const struct scram_server *s)
 {
-    struct text expected = { 0 };
-    bool same;
-
-    crypto_base64_add(&expected, (const uint8_t *)s->gs2_header, strlen(s->gs2_header));
-    same = slice_equal(binding, text_slice(&expected));
-    text_done(&expected);
-    return same;
+    return slice_head(slice_tail(text_slice(&s->said), s->first_at + 2), s->nonces_len);
 }
 
 /* c=, r=, extensions, p= at the very end. */
 static bool
-read_final(const struct scram_server *s, struct slice message, struct scram_dialog *d,
-           uint8_t proof[SCRAM_KEY_LEN], struct fault *why)
+read_final(struct scram_server *s, struct slice message, uint8_t proof[SCRAM_KEY_LEN], struct fault *why)
 {
+    const char *header = s->binding == 'n' ? "biws" : "eSws"; /* base64 of "n,,", "y,,": it comes again */
     struct slice rest = message, value, before;
     size_t len;
     char name;
 
-    if (!scram_take(&rest, 'c', &value) || !is_same_header(s, value))
+    if (!scram_take(&rest, 'c', &value) || !slice_is(value, header))
         return fault_set(why, "08P01", "malformed SCRAM message: unexpected channel-binding attribute");
-    if (!scram_take(&rest, 'r', &value) || !slice_is(value, s->nonce))
+    if (!scram_take(&rest, 'r', &value) || !slice_equal(value, nonces(s)))
         return fault_set(why, "08P01", "invalid SCRAM response: the nonce does not match");
     do {
         before = rest;
@@ -140,20 +134,17 @@ read_final(const struct scram_server *s, struct slice message, struct scram_dial
     } while (name != 'p');
     if (rest.len > 0 || !crypto_base64_decode(value, proof, SCRAM_KEY_LEN, &len) || len != SCRAM_KEY_LEN)
         return fault_set(why, "08P01", "malformed SCRAM message: malformed proof");
-    d->client_first_bare = s->client_first_bare;
-    d->server_first = s->server_first;
-    d->client_final_without_proof = slice_head(message, message.len - before.len - 1);
+    text_add(&s->said, slice_head(message, message.len - before.len - 1));
     return true;
 }
 
 /* Recovers the client's key from PROOF; true when it is the one whose hash we keep. */
 static bool
-is_proven(const struct scram_server *s, const struct scram_dialog *d, const uint8_t proof[SCRAM_KEY_LEN],
-          uint8_t client_key[SCRAM_KEY_LEN])
+is_proven(const struct scram_server *s, const uint8_t proof[SCRAM_KEY_LEN], uint8_t client_key[SCRAM_KEY_LEN])
 {
     uint8_t signature[SCRAM_KEY_LEN], hash[SCRAM_KEY_LEN];
 
-    scram_sign(d, s->secret.stored_key, signature);
+    crypto_hmac_sha256(s->secret.stored_key, text_slice(&s->said), signature);
     for (size_t i = 0; i < SCRAM_KEY_LEN; i++)
         client_key[i] = proof[i] ^ signature[i];
     crypto_sha256(client_key, SCRAM_KEY_LEN, hash);
@@ -164,18 +155,17 @@ bool
 scram_server_final(struct scram_server *s, struct slice message, struct text *out, struct fault *why)
 {
     uint8_t proof[SCRAM_KEY_LEN], client_key[SCRAM_KEY_LEN], signature[SCRAM_KEY_LEN];
-    struct scram_dialog d;
     bool proven;
 
     if (s->step != SCRAM_ASKED)
         return fault_set(why, "08P01", "SCRAM messages are out of order");
     s->step = SCRAM_DONE;
-    if (!scram_is_message(message, why) || !read_final(s, message, &d, proof, why))
+    if (!scram_is_message(message, why) || !read_final(s, message, proof, why))
         return false;
-    proven = is_proven(s, &d, proof, client_key);
+    proven = is_proven(s, proof, client_key);
     if (proven) {
         memcpy(s->client_key, client_key, SCRAM_KEY_LEN);
-        scram_sign(&d, s->secret.server_key, signature);
+        crypto_hmac_sha256(s->secret.server_key, text_slice(&s->said), signature);
         text_add_str(out, "v=");
         crypto_base64_add(out, signature, SCRAM_KEY_LEN);
     }

@@ -13,7 +13,7 @@
 #define POOL_PATIENCE_US (50 * CLOCK_MS)
 
 struct pool_name {
-    char *key; /* kind, name */
+    char *name;
     unsigned servers, clients, flags, epoch;
     bool told;                             /* registry_is_news() */
     bool refused;                          /* somebody wants a server and the limit said no */
@@ -48,7 +48,7 @@ struct registry {
     struct names_cache *names;
     struct {
         pthread_mutex_t lock;
-        struct pool_name *names;
+        struct pool_name *databases, *users;
         struct known_pool *pools;
         struct known_secret *secrets;
         unsigned all_flags, all_epoch;
@@ -94,22 +94,30 @@ free_pool(struct known_pool *p)
     mem_free(p);
 }
 
+static void
+free_names(struct pool_name *table)
+{
+    struct pool_name *n, *next;
+
+    HASH_ITER(hh, table, n, next)
+    {
+        HASH_DEL(table, n);
+        mem_free(n->name);
+        mem_free(n);
+    }
+}
+
 void
 registry_free(struct registry *r)
 {
-    struct pool_name *n, *n_next;
     struct known_pool *p, *p_next;
     struct known_secret *s, *s_next;
 
     if (r == NULL)
         return;
     names_cache_free(r->names);
-    HASH_ITER(hh, r->shared.names, n, n_next)
-    {
-        HASH_DEL(r->shared.names, n);
-        mem_free(n->key);
-        mem_free(n);
-    }
+    free_names(r->shared.databases);
+    free_names(r->shared.users);
     HASH_ITER(hh, r->shared.pools, p, p_next)
     {
         HASH_DEL(r->shared.pools, p);
@@ -143,18 +151,14 @@ registry_worker(const struct registry *r, unsigned index)
 static struct pool_name *
 name_locked(struct registry *r, char kind, struct slice name)
 {
-    struct text key = { 0 };
-    struct pool_name *n;
+    struct pool_name **table = kind == 'd' ? &r->shared.databases : &r->shared.users, *n;
 
-    text_add_char(&key, kind);
-    text_add(&key, name);
-    HASH_FIND(hh, r->shared.names, key.data, key.len, n);
+    HASH_FIND(hh, *table, name.data, name.len, n);
     if (n == NULL) {
         n = mem_new(struct pool_name);
-        n->key = text_take(&key);
-        HASH_ADD_KEYPTR(hh, r->shared.names, n->key, name.len + 1, n);
+        n->name = slice_dup(name);
+        HASH_ADD_KEYPTR(hh, *table, n->name, name.len, n);
     }
-    text_done(&key);
     return n;
 }
 
@@ -283,7 +287,7 @@ registry_clear_flag(struct registry *r, enum database_flag flag)
 
     pthread_mutex_lock(&r->shared.lock);
     set_bit(&r->shared.all_flags, flag, false);
-    HASH_ITER(hh, r->shared.names, n, next)
+    HASH_ITER(hh, r->shared.databases, n, next)
     set_bit(&n->flags, flag, false);
     pthread_mutex_unlock(&r->shared.lock);
     atomic_fetch_add(&r->generation, 1);

@@ -146,6 +146,8 @@ vacate(struct pool *p)
 {
     struct fault why;
 
+    if (!pool_is_vacated(p))
+        return;
     fault_set(&why, "57P01", "the database is to be left");
     while (pool_is_vacated(p) && !ring_is_empty(&p->idle))
         server_close(container_of(ring_first(&p->idle), struct server, in_pool), &why);

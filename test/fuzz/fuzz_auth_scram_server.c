@@ -8,26 +8,29 @@
 
 static const uint8_t nonce[SCRAM_NONCE_LEN] = "server nonce 18 by";
 
-/* Answers as a client that knows the password and has sent the first message of S. */
+/* Answers as a client that knows the password and has sent FIRST. */
 static void
-answer_rightly(struct scram_server *s, const struct scram_keys *keys, struct slice challenge)
+answer_rightly(struct scram_server *s, const struct scram_keys *keys, struct slice first,
+               struct slice challenge)
 {
     struct scram_client c;
     struct text out = { 0 }, proof = { 0 };
-    size_t theirs = strlen(s->nonce) - 24;
+    struct slice bare = slice_tail(first, 3);
+    size_t theirs = s->nonces_len - 24;
 
     scram_client_first(&c, keys, nonce, &out);
     text_clear(&out);
-    if (theirs >= sizeof(c.client_nonce) || strlen(s->client_first_bare) >= sizeof(c.client_first_bare)) {
+    if (theirs >= sizeof(c.client_nonce) || bare.len >= sizeof(c.client_first_bare)) {
         text_done(&out);
         return;
     }
     memset(c.client_nonce, 0, sizeof(c.client_nonce));
-    memcpy(c.client_nonce, s->nonce, theirs);
-    strcpy(c.client_first_bare, s->client_first_bare);
+    memcpy(c.client_nonce, challenge.data + 2, theirs);
+    memset(c.client_first_bare, 0, sizeof(c.client_first_bare));
+    memcpy(c.client_first_bare, bare.data, bare.len);
     assert(scram_client_challenge(&c, challenge, NULL));
     scram_client_final(&c, &out);
-    strcpy(s->gs2_header, "n,,");
+    s->binding = 'n';
     assert(scram_server_final(s, text_slice(&out), &proof, NULL));
     assert(memcmp(s->client_key, keys->client_key, SCRAM_KEY_LEN) == 0);
     assert(scram_client_verify(&c, text_slice(&proof), NULL));
@@ -41,7 +44,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const uint8_t *cut = size == 0 ? NULL : memchr(data, '\n', size);
     struct slice first = slice_of(data, cut == NULL ? size : (size_t)(cut - data));
     struct slice final = slice_tail(slice_of(data, size), first.len + 1);
-    struct scram_server s = { 0 }, good;
+    struct scram_server s = { 0 }, good = { 0 };
     struct scram_keys keys;
     struct text challenge = { 0 }, out = { 0 };
     struct fault why = { 0 };
@@ -50,8 +53,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     scram_keys_derive(SLICE("secret"), s.secret.salt, s.secret.salt_len, 1, &keys);
     if (scram_server_first(&s, first, nonce, &challenge, &why)) {
         assert(challenge.len < SCRAM_MAX_MESSAGE);
-        good = s;
-        answer_rightly(&good, &keys, text_slice(&challenge));
+        good.secret = s.secret;
+        assert(scram_server_first(&good, first, nonce, &out, NULL));
+        answer_rightly(&good, &keys, first, text_slice(&challenge));
+        text_clear(&out);
     } else {
         assert(challenge.len == 0 && why.sqlstate[0] != '\0');
     }
@@ -60,5 +65,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert(!scram_server_final(&s, final, &out, &why));
     text_done(&challenge);
     text_done(&out);
+    scram_server_done(&good);
+    scram_server_done(&s);
     return 0;
 }

@@ -149,7 +149,7 @@ login_free(struct session *s)
     mem_free(l->secret);
     mem_free(l->replication);
     if (l->scram != NULL)
-        mem_wipe(l->scram, sizeof(*l->scram));
+        scram_server_done(l->scram);
     mem_free(l->scram);
     if (l->keys != NULL)
         mem_wipe(l->keys, sizeof(*l->keys));

@@ -32,8 +32,9 @@ login_accept(struct session *s)
 {
     struct login *l = s->login;
 
-    s->credential = registry_credential(s->hall->registry, slice_str(s->user),
-                                        l->secret == NULL ? SLICE("") : slice_str(l->secret));
+    if (s->credential == NULL) /* SCRAM has found it before */
+        s->credential = registry_credential(s->hall->registry, slice_str(s->user),
+                                            l->secret == NULL ? SLICE("") : slice_str(l->secret));
     if (l->scram != NULL && l->scram->step > 0)
         credential_learn(s->credential, l->scram->client_key);
     if (l->keys != NULL)
@@ -138,22 +139,22 @@ start_scram(struct session *s)
     struct login *l = s->login;
     struct slice secret = slice_str(l->secret);
     enum secret_kind kind = l->secret == NULL ? SECRET_NONE : secret_kind(secret);
-    struct credential *c;
 
     l->scram = mem_new(struct scram_server);
+    l->scram->doomed = kind != SECRET_PLAIN && kind != SECRET_SCRAM;
+    if (!l->scram->doomed) {
+        s->credential = registry_credential(s->hall->registry, slice_str(s->user), secret);
+        if (credential_scram(s->credential, &l->scram->secret)) {
+            ask_scram(s);
+            return;
+        }
+    }
     scram_secret_mock(s->hall->mock_key, slice_str(s->user), &l->scram->secret);
     l->scram->secret.iterations = (uint32_t)s->hall->setup.conf->general.scram_iterations;
-    l->scram->doomed = kind != SECRET_PLAIN && kind != SECRET_SCRAM;
-    if (l->scram->doomed) {
-        ask_scram(s);
-        return;
-    }
-    c = registry_credential(s->hall->registry, slice_str(s->user), secret);
-    if (credential_scram(c, &l->scram->secret))
+    if (l->scram->doomed)
         ask_scram(s);
     else
-        derive(s, c, secret, &l->scram->secret);
-    credential_drop(c);
+        derive(s, s->credential, secret, &l->scram->secret);
 }
 
 static void

@@ -8,7 +8,7 @@
 
 static const uint8_t NONCE[SCRAM_NONCE_LEN] = "server nonce 18 by";
 
-/* A server side for PASSWORD; free() it. */
+/* A server side for PASSWORD. */
 static struct scram_server *
 server_for(const char *password)
 {
@@ -16,6 +16,13 @@ server_for(const char *password)
 
     scram_secret_derive(slice_str(password), SLICE("0123456789abcdef"), 1, &s->secret);
     return s;
+}
+
+static void
+drop(struct scram_server *s)
+{
+    scram_server_done(s);
+    mem_free(s);
 }
 
 /* What a client that knows PASSWORD answers to CHALLENGE. */
@@ -46,15 +53,15 @@ talk(struct scram_server *s, struct scram_client *c, const char *password, struc
 static void
 client_of_rfc_7677_is_let_in(void **state)
 {
-    struct scram_server s = { .step = SCRAM_ASKED,
-                              .gs2_header = "n,,",
-                              .client_first_bare = "n=user,r=rOprNGfwEbeRWgbNEkqO",
-                              .server_first = "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,"
-                                              "s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096",
-                              .nonce = "rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0" };
+    struct scram_server s = { .step = SCRAM_ASKED, .binding = 'n' };
     struct text out = { 0 };
 
     (void)state;
+    text_add_str(&s.said, "n=user,r=rOprNGfwEbeRWgbNEkqO,");
+    s.first_at = (unsigned)s.said.len;
+    text_add_str(&s.said, "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,"
+                          "s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096,");
+    s.nonces_len = strlen("rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0");
     scram_secret_derive(SLICE("pencil"),
                         SLICE("\x5b\x6d\x99\x68\x9d\x12\x35\x8e\xec\xa0\x4b\x14\x12\x36\xfa\x81"), 4096,
                         &s.secret);
@@ -64,6 +71,7 @@ client_of_rfc_7677_is_let_in(void **state)
                                    &out, NULL));
     assert_string_equal(text_str(&out), "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=");
     text_done(&out);
+    scram_server_done(&s);
 }
 
 static void
@@ -80,7 +88,7 @@ right_password_is_let_in_and_both_sides_are_proven(void **state)
     assert_memory_equal(s->client_key, c.keys.client_key, SCRAM_KEY_LEN);
     text_done(&final);
     text_done(&out);
-    free(s);
+    drop(s);
 }
 
 static void
@@ -110,8 +118,8 @@ client_key_of_one_login_serves_for_another(void **state)
     assert_true(scram_client_verify(&c, text_slice(&out), NULL));
     text_done(&final);
     text_done(&out);
-    free(s);
-    free(next);
+    drop(s);
+    drop(next);
 }
 
 /* The fault of an exchange that must fail. */
@@ -131,7 +139,7 @@ failure(const char *password, bool doomed)
     assert_memory_equal(s->client_key, zero, SCRAM_KEY_LEN);
     text_done(&final);
     text_done(&out);
-    free(s);
+    drop(s);
     return why;
 }
 
@@ -163,7 +171,7 @@ mock_secret_goes_through_all_steps_and_fails(void **state)
     assert_string_equal(why.sqlstate, "28P01");
     text_done(&final);
     text_done(&out);
-    free(s);
+    drop(s);
 }
 
 static bool
@@ -177,7 +185,7 @@ takes_first(struct slice initial, struct fault *why)
     assert_true(good == (out.len > 0));
     text_done(&out);
     exact_free(copy);
-    free(s);
+    drop(s);
     return good;
 }
 
@@ -281,7 +289,7 @@ sqlstate_after(struct slice (*change)(struct text *final, size_t i), size_t i)
     exact_free(message);
     text_done(&final);
     text_done(&out);
-    free(s);
+    drop(s);
     return good ? "" : why.sqlstate;
 }
 
@@ -377,7 +385,7 @@ steps_come_once_and_in_order(void **state)
     assert_int_equal(out.len, 0);
     text_done(&final);
     text_done(&out);
-    free(s);
+    drop(s);
 }
 
 static void
@@ -390,7 +398,7 @@ refused_first_message_ends_the_exchange(void **state)
     assert_false(scram_server_first(s, SLICE("p=x,,n=,r=abc"), NONCE, &out, NULL));
     assert_false(scram_server_first(s, SLICE("n,,n=,r=abc"), NONCE, &out, NULL));
     text_done(&out);
-    free(s);
+    drop(s);
 }
 
 int
