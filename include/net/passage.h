@@ -4,11 +4,16 @@
 #ifndef NET_PASSAGE_H
 #define NET_PASSAGE_H
 
+#include <sys/types.h>
+
 #include "base/fault.h"
 #include "base/slice.h"
 #include "loop/worker.h"
 
 #define PASSAGE_MAX (40u << 20) /* bytes of a frame */
+
+/* sendmsg(2) of BYTES to a Unix socket, a copy of FD (or -1: none) beside the first of them. */
+ssize_t passage_send(int to, struct slice bytes, int fd);
 
 struct passage;
 struct passage_frame {

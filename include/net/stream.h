@@ -94,6 +94,9 @@ stream_put(struct stream *s, struct slice bytes)
 }
 /* Send bytes that may be overwritten at once. */
 void stream_put_copy(struct stream *s, struct slice bytes);
+/* Send BYTES now, a copy of FD (or -1: none) beside the first of them: a Unix socket, plain. How many the
+ * socket took; 0: try again later. */
+size_t stream_send_fd(struct stream *s, struct slice bytes, int fd);
 /* Write what is gathered, whoever's it is. Called by the stream after each of its events; by others after
  * stream_put() outside of them. */
 void stream_flush_target(struct net_turn *t); /* there is some */

@@ -121,6 +121,8 @@ void server_end(struct server *s, const struct fault *why);
 /* Say farewell; PostgreSQL has SERVER_FAREWELL_US to end it before the connection is closed. WHY is what
  * on_gone and the log say; the borrower is not told. */
 void server_close(struct server *s, const struct fault *why);
+/* The same without a word: another process goes on with its socket. */
+void server_part(struct server *s, const struct fault *why);
 /* Wait for PostgreSQL no longer: S has said farewell. */
 void server_abandon(struct server *s);
 /* Ask PostgreSQL to cancel what S runs, over a connection of its own. True: DONE (may be NULL) is posted to

@@ -36,7 +36,7 @@ struct hall_console {
     void (*run)(struct console *c, struct slice sql);
     /* A cancel request came while C was busy. */
     void (*cancel)(struct console *c);
-    /* The client is gone before console_done(): forget C. */
+    /* The client is gone: forget C. */
     void (*abandon)(struct console *c);
 };
 
@@ -86,7 +86,7 @@ struct hall {
     int64_t held_due_us;                       /* when that is due */
     _Atomic int64_t *last_write, *last_change; /* any worker saw a write acknowledged; tables change */
     unsigned next_deal;                        /* whose turn it is to get a Unix socket client */
-    bool leaving;                              /* a switchover is under way in some cluster */
+    bool leaving, passing;                     /* a switchover is under way in some cluster; see hall_pass() */
     bool draining, closing;                    /* no new logins; sessions end at transaction boundaries */
     struct handover *handover;                 /* NULL: nobody ever moved to or from another process */
     bool handing_over, deals; /* idle sessions go to another process; clients are dealt out to all workers */

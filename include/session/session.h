@@ -97,6 +97,7 @@ struct session {
     bool cancelled;               /* a cancel request found it waiting */
     bool wait_told;               /* query_wait_notify: once for each wait */
     bool moving, stays;           /* on its way between two processes; not to be handed over */
+    bool passed;                  /* see session_pass() */
     uint8_t hello_asked;          /* set of 1 << enum startup_kind */
     bool retriable, retried;      /* a read that nobody answered yet; one that is sent for the second time */
     bool timed_out;               /* query_timeout passed: a cancel is under way */
@@ -129,11 +130,14 @@ struct console {
     bool may_admin; /* else it may only look */
     bool busy;      /* run() was called and console_done() was not */
     bool compat;    /* the client said database pgbouncer */
+    bool simple;    /* what runs came by the simple protocol */
     struct text answer;
     void *job; /* app's own */
 };
 /* Where run() writes messages: RowDescription, DataRow, CommandComplete, ErrorResponse, NoticeResponse. */
 struct text *console_answer(struct console *c);
+/* Send messages of the answer ahead of it, as stream_send_fd(). */
+size_t console_send(struct console *c, struct slice bytes, int fd);
 /* The answer is complete. On the session's thread. */
 void console_done(struct console *c);
 /* The answer ends the conversation (SHUTDOWN): the client is closed without one. */

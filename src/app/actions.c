@@ -208,11 +208,19 @@ is_pause(const struct task *e)
     return e->command.verb == ADMIN_PAUSE || e->command.verb == ADMIN_SUSPEND;
 }
 
+/* Whoever has our descriptors has them for nothing. */
+static void
+unsuspend(struct app *a)
+{
+    atomic_store(&a->suspended, false);
+    atomic_store(&a->receiver, 0);
+}
+
 static void
 give_up(struct task *e)
 {
     if (e->command.verb == ADMIN_SUSPEND)
-        atomic_store(&e->app->suspended, false);
+        unsuspend(e->app);
     if (is_pause(e))
         set_flag(e, DATABASE_PAUSED, false);
     task_visit(e, wake, end_cancelled);
@@ -335,7 +343,7 @@ resume_all(struct task *e)
                     e->hall->draining ? "pooler is shutting down" : "pooler is not paused/suspended");
         return;
     }
-    atomic_store(&e->app->suspended, false);
+    unsuspend(e->app);
     if (e->compat)
         set_flag(e, DATABASE_PAUSED, false);
     else
@@ -458,7 +466,7 @@ actions_pause_all(struct app *a)
 void
 actions_resume_all(struct app *a)
 {
-    atomic_store(&a->suspended, false);
+    unsuspend(a);
     registry_clear_flag(a->registry, DATABASE_PAUSED);
     visit_halls(a, wake);
 }

@@ -23,9 +23,11 @@ struct task {
     struct admin_table table;
     struct text out;
     struct gather gather;
-    unsigned count;   /* what is still there, or was found */
-    int64_t since_us; /* when it began to wait */
+    struct gift *gift; /* FDS: what goes along with its rows; NULL: nothing does */
+    unsigned count;    /* what is still there, or was found */
+    int64_t since_us;  /* when it began to wait */
     struct fault why;
+    bool received; /* SHUTDOWN by who has our descriptors */
 };
 
 /* console.c */
@@ -68,6 +70,23 @@ void actions_resume_all(struct app *a);
 /* Stop reading from H's clients and servers. How many still have something to be sent; FORCE closes those. */
 unsigned suspend_hall(struct hall *h, bool force);
 void suspend_end(struct hall *h);
+
+/* takeover/gift.c: descriptors along with the rows of SHOW FDS, for a process of our own user. While all is
+ * suspended they are for good: who got them goes on with the clients, and says SHUTDOWN. Should it vanish
+ * before that, all is resumed. */
+/* The head of the table is in OUT. Sets GIFT, if the client is one to be given something. */
+void gift_begin(struct task *e);
+/* On a hall's thread, before and with its rows: false says that they are for a look only. */
+bool gift_is_for_good(const struct task *e);
+void gift_add(struct task *e, int fd); /* of the row that has just ended */
+void gift_count(struct task *e, bool goes);
+/* Send all, then the rest of the answer. */
+void gift_send(struct task *e);
+void gift_free(struct task *e);
+/* C ends: had it been given all? */
+void gift_abandon(struct app *a, const struct console *c);
+/* The same when it says SHUTDOWN: it has it all now. */
+bool gift_is_received(struct app *a, const struct console *c);
 
 /* control.c */
 task_start action_reload, action_set, action_shutdown;

@@ -35,6 +35,7 @@ struct app {
     _Atomic int64_t last_write, last_change;
     _Atomic uint64_t next_id;
     _Atomic bool suspended;
+    _Atomic uint64_t receiver; /* the console's client that was given our sockets while suspended; 0: none */
     struct options options;
     struct loaded loaded; /* what is published; control thread only */
     struct io signals;

@@ -42,6 +42,7 @@ console_version(bool by_pgbouncer)
 static void
 task_free(struct task *e)
 {
+    gift_free(e);
     admin_table_done(&e->table);
     text_done(&e->out);
     gather_done(&e->gather);
@@ -121,6 +122,12 @@ task_arrive(struct worker *w, struct mail *m)
 
 /* ---- what room session calls ---- */
 
+static struct app *
+app_of_hall(const struct hall *h)
+{
+    return container_of((struct hall_console *)(uintptr_t)h->console, struct app, console);
+}
+
 static struct task *
 task_new(struct console *c, const struct admin_command *command, bool compat)
 {
@@ -128,7 +135,7 @@ task_new(struct console *c, const struct admin_command *command, bool compat)
     struct hall *h = c->session->hall;
 
     e->hall = h;
-    e->app = container_of((struct hall_console *)(uintptr_t)h->console, struct app, console);
+    e->app = app_of_hall(h);
     e->console = c;
     e->compat = compat;
     e->by_pgbouncer = c->compat;
@@ -187,6 +194,7 @@ abandon(struct console *c)
 {
     struct task *e = c->job;
 
+    gift_abandon(app_of_hall(c->session->hall), c);
     if (e == NULL)
         return;
     c->job = NULL;

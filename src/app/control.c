@@ -48,6 +48,10 @@ shut_down(struct worker *w, struct mail *m)
                            : e->command.verb == ADMIN_SHUTDOWN_SERVERS ? DRAIN_SERVERS
                                                                        : DRAIN_CLIENTS;
 
+    if (e->received) {
+        log_info("another process has our sockets and goes on");
+        a->listening.unix_path[0] = '\0'; /* and the file is its own */
+    }
     task_home(e, task_arrive); /* before the halls hear of the end */
     drain_start(a, mode);
 }
@@ -58,6 +62,7 @@ action_shutdown(struct task *e)
     struct console *c = e->console;
 
     if (e->command.verb == ADMIN_SHUTDOWN) { /* closes without answering */
+        e->received = gift_is_received(e->app, c);
         e->console = NULL;
         c->job = NULL;
         console_hang_up(c);

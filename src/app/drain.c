@@ -30,7 +30,7 @@ clients(const struct hall *h)
     ring_each (r, &h->sessions) {
         const struct session *s = container_of(r, struct session, in_hall);
 
-        n += s->state >= SESSION_WELCOME && s->state != SESSION_CONSOLE;
+        n += s->state >= SESSION_WELCOME && s->state != SESSION_CONSOLE && !s->passed;
     }
     return n;
 }

@@ -2,6 +2,7 @@
 /* SUSPEND: nothing more is read from clients and servers, what was read is written. The console goes on, and
  * who logs in meanwhile waits for a server. On the hall's thread. */
 #include "actions_private.h"
+#include "session/passing.h"
 
 static bool
 takes_part(const struct session *s)
@@ -44,6 +45,7 @@ suspend_hall(struct hall *h, bool force)
 void
 suspend_end(struct hall *h)
 {
+    hall_take_up(h);
     ring_each (r, &h->sessions) {
         struct session *s = container_of(r, struct session, in_hall);
 

@@ -7,6 +7,7 @@
 #include <sys/uio.h>
 
 #include "base/mem.h"
+#include "net/passage.h"
 #include "stream_private.h"
 
 static void
@@ -214,6 +215,21 @@ stream_put_copy(struct stream *s, struct slice bytes)
     }
     memcpy(t->stage + t->stage_len, bytes.data, bytes.len);
     t->stage_len += bytes.len;
+}
+
+size_t
+stream_send_fd(struct stream *s, struct slice bytes, int fd)
+{
+    ssize_t n = -1;
+
+    assert(s->tls == NULL);
+    stream_flush(s->turn);
+    if (s->stage == STREAM_OPEN && !s->ended && s->out_len == 0)
+        n = passage_send(s->fd, bytes, fd);
+    if (n <= 0)
+        return 0;
+    s->n_out += (uint64_t)n;
+    return (size_t)n;
 }
 
 void

@@ -90,25 +90,29 @@ passage_free(struct passage *p)
 
 /* ---- sending ---- */
 
-static ssize_t
-send_some(struct passage *p, struct parcel_out *o)
+ssize_t
+passage_send(int to, struct slice bytes, int fd)
 {
-    struct iovec piece = { o->bytes.data + o->at, o->bytes.len - o->at };
+    struct iovec piece = { (void *)(uintptr_t)bytes.data, bytes.len };
     union {
         struct cmsghdr head;
         char room[CMSG_SPACE(sizeof(int))];
     } control = { 0 };
     struct msghdr m = { .msg_iov = &piece, .msg_iovlen = 1 };
+    ssize_t n;
 
-    if (o->fd != -1) {
+    if (fd != -1) {
         m.msg_control = &control;
         m.msg_controllen = sizeof(control);
         control.head.cmsg_level = SOL_SOCKET;
         control.head.cmsg_type = SCM_RIGHTS;
         control.head.cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(&control.head), &o->fd, sizeof(int));
+        memcpy(CMSG_DATA(&control.head), &fd, sizeof(int));
     }
-    return sendmsg(p->fd, &m, MSG_NOSIGNAL);
+    do
+        n = sendmsg(to, &m, MSG_NOSIGNAL);
+    while (n == -1 && errno == EINTR);
+    return n;
 }
 
 /* False: the socket takes no more now, or never: that is seen when it is read. */
@@ -116,11 +120,8 @@ static bool
 send_first(struct passage *p)
 {
     struct parcel_out *o = container_of(ring_first(&p->out), struct parcel_out, in_queue);
-    ssize_t n;
+    ssize_t n = passage_send(p->fd, slice_of(o->bytes.data + o->at, o->bytes.len - o->at), o->fd);
 
-    do
-        n = send_some(p, o);
-    while (n == -1 && errno == EINTR);
     if (n == -1 && errno != EAGAIN && errno != EWOULDBLOCK)
         shutdown(p->fd, SHUT_RDWR);
     if (n == -1)

@@ -312,12 +312,9 @@ say_farewell(struct server *s)
     timer_start(s->stream.turn->worker, &s->deadline, SERVER_FAREWELL_US);
 }
 
-void
-server_close(struct server *s, const struct fault *why)
+static void
+go(struct server *s, const struct fault *why, bool polite)
 {
-    const struct stream *t = &s->stream;
-    bool polite = s->login == NULL && t->stage == STREAM_OPEN && !t->ended && !s->died && !stream_is_blocked(t);
-
     if (s->state >= SERVER_LEAVING)
         return;
     dial_done(s);
@@ -329,6 +326,20 @@ server_close(struct server *s, const struct fault *why)
     s->keeper->on_gone(s, why);
     if (!polite)
         server_abandon(s);
+}
+
+void
+server_close(struct server *s, const struct fault *why)
+{
+    const struct stream *t = &s->stream;
+
+    go(s, why, s->login == NULL && t->stage == STREAM_OPEN && !t->ended && !s->died && !stream_is_blocked(t));
+}
+
+void
+server_part(struct server *s, const struct fault *why)
+{
+    go(s, why, false);
 }
 
 void

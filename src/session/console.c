@@ -13,7 +13,7 @@ struct console_session {
     char *sql;              /* of the last Parse */
     struct text kept;       /* its answer, when it was described before it was executed */
     enum describe wanted;   /* what the command that runs now is to deliver */
-    bool described, skip, hang_up, simple;
+    bool described, skip;
 };
 
 bool
@@ -94,8 +94,7 @@ console_end(struct session *s)
     if (s->console == NULL)
         return;
     c = of(s);
-    if (c->console.busy)
-        s->hall->console->abandon(&c->console);
+    s->hall->console->abandon(&c->console);
     text_done(&c->console.answer);
     text_done(&c->kept);
     mem_free(c->sql);
@@ -109,13 +108,19 @@ console_answer(struct console *c)
     return &c->answer;
 }
 
+size_t
+console_send(struct console *c, struct slice bytes, int fd)
+{
+    return stream_send_fd(&c->session->client, bytes, fd);
+}
+
 static void
 run(struct session *s, struct slice sql, enum describe wanted, bool simple)
 {
     struct console_session *c = of(s);
 
     c->wanted = wanted;
-    c->simple = simple;
+    c->console.simple = simple;
     c->console.busy = true;
     text_clear(&c->console.answer);
     s->hall->console->run(&c->console, sql);
@@ -173,8 +178,8 @@ deliver(struct session *s, struct console_session *c)
 {
     struct slice error;
 
-    c->skip = !c->simple && has_message(&c->console.answer, 'E', &error);
-    if (c->simple) {
+    c->skip = !c->console.simple && has_message(&c->console.answer, 'E', &error);
+    if (c->console.simple) {
         wire_put_ready(&c->console.answer, 'I');
         session_send(s, &c->console.answer);
     } else if (c->skip) {

@@ -219,7 +219,7 @@ session_close(struct session *s, const struct fault *why)
 
     if (s->state == SESSION_GONE)
         return;
-    why = compat_fault(s, why, &theirs);
+    why = s->passed ? NULL : compat_fault(s, why, &theirs);
     if (why != NULL && !s->cut)
         session_say(s, WIRE_FATAL, why);
     s->client.last_words = why != NULL;
@@ -227,6 +227,8 @@ session_close(struct session *s, const struct fault *why)
     stream_flush(s->client.turn);
     if (s->state < SESSION_READY)
         h->n_logins--;
+    if (s->passed)
+        passing_part(s);
     link_drop(s);
     s->state = SESSION_GONE;
     console_end(s);

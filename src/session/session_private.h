@@ -452,12 +452,18 @@ void cancel_done(struct hall *h);
 
 /* ---- handover.c ---- */
 bool handover_note(struct session *s); /* it is idle: it goes, when it can (else false) */
+/* Nothing is outstanding, half read or unsent. */
+bool handover_is_idle(const struct session *s);
 /* At the end of the turn: at those who wait, and those who may be let go. */
 void handover_look_soon(struct hall *h);
 /* It came with P, and may be kept here; else it is gone with this. */
 struct parcel;
 void handover_arrived(struct session *s, struct parcel *p, bool fine);
 void handover_done(struct hall *h);
+
+/* ---- passing.c ---- */
+/* S, which was passed, ends here: its server, if it has one, hears nothing of that. */
+void passing_part(struct session *s);
 
 /* ---- console.c ---- */
 void console_start(struct session *s);

@@ -49,7 +49,10 @@ finish(struct task *e)
 {
     if (views[e->command.view].home != NULL)
         views[e->command.view].home(e);
-    task_end(e, NULL);
+    if (e->gift != NULL)
+        gift_send(e);
+    else
+        task_end(e, NULL);
 }
 
 static void
@@ -73,6 +76,8 @@ action_show(struct task *e)
 {
     admin_table_init(&e->table, &e->command, &e->out);
     admin_table_head(&e->table);
+    if (e->command.view == ADMIN_VIEW_FDS)
+        gift_begin(e);
     if (e->command.view == ADMIN_VIEW_EVENTS)
         task_to_control(e, at_control);
     else if (views[e->command.view].each != NULL)

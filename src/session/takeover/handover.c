@@ -159,15 +159,21 @@ may_go(const struct session *s)
            s->console == NULL && (!listen_is_used(s) || crossing_may(s));
 }
 
-static bool
-can_go_now(const struct session *s)
+bool
+handover_is_idle(const struct session *s)
 {
     const struct stream *c = &s->client;
 
-    return c->stage == STREAM_OPEN && !c->ended && c->in_len == 0 && c->out_len == 0 && c->paused == 0 &&
-           !c->in_callback && s->status == 'I' && !s->lost && !s->cancelled && s->refusal == NULL &&
-           s->parting == NULL && s->log == NULL && s->extended == EXTENDED_CLEAN && s->pins == 0 &&
-           s->client_left == 0 && s->opening == NULL && pending_is_empty(s) && crossing_is_ready(s);
+    return c->stage == STREAM_OPEN && !c->ended && c->in_len == 0 && c->out_len == 0 && !c->in_callback &&
+           s->status == 'I' && !s->lost && !s->cancelled && s->refusal == NULL && s->parting == NULL &&
+           s->log == NULL && s->extended == EXTENDED_CLEAN && s->client_left == 0 && s->opening == NULL &&
+           pending_is_empty(s);
+}
+
+static bool
+can_go_now(const struct session *s)
+{
+    return handover_is_idle(s) && s->client.paused == 0 && s->pins == 0 && crossing_is_ready(s);
 }
 
 static void
