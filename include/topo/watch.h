@@ -46,6 +46,8 @@ void watch_suspect(struct watch *w, const char *cluster, const char *node);
  */
 enum watch_order { WATCH_BAN, WATCH_UNBAN, WATCH_DRAIN, WATCH_UNDRAIN };
 bool watch_order(struct watch *w, struct slice node, enum watch_order order, struct fault *why);
+/* No node is banned or drained any more: who would end that is heard elsewhere. */
+void watch_forget_orders(struct watch *w);
 
 /* Planned switchover (SWITCHOVER on the console), on the control thread. Clients see it as cluster.switching of
  * the snapshots, and then as a new primary. */
@@ -66,6 +68,7 @@ struct watch_switched {
 };
 /* Copied. False with WHY, and none of its functions is called: it cannot begin. */
 bool watch_switch(struct watch *w, const struct watch_switch *order, struct fault *why);
+bool watch_is_switching(const struct watch *w); /* any cluster */
 void watch_switch_seen(struct watch *w, const char *cluster, unsigned n_busy);
 
 /* The events kept, oldest first: bounded. */

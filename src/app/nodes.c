@@ -107,8 +107,13 @@ order(struct worker *w, struct mail *m)
                                                            [ADMIN_DRAIN] = WATCH_DRAIN,
                                                            [ADMIN_UNDRAIN] = WATCH_UNDRAIN };
     struct task *e = container_of(m, struct task, mail);
+    struct app *a = app_of_control(w);
+    enum watch_order what = orders[e->command.verb];
 
-    watch_order(app_of_control(w)->watch, slice_str(e->command.name), orders[e->command.verb], &e->why);
+    if (a->takeover.giving && (what == WATCH_BAN || what == WATCH_DRAIN))
+        fault_set(&e->why, "55000", "another process has taken over from this one");
+    else
+        watch_order(a->watch, slice_str(e->command.name), what, &e->why);
     task_home(e, task_arrive);
 }
 

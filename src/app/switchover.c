@@ -132,6 +132,7 @@ static void
 start(struct worker *w, struct mail *m)
 {
     struct task *e = container_of(m, struct task, mail);
+    struct app *a = app_of_control(w);
     struct handover *o = mem_new(struct handover);
     struct watch_switch order = { .cluster = slice_str(e->command.name),
                                   .to = slice_str(e->command.value),
@@ -141,8 +142,12 @@ start(struct worker *w, struct mail *m)
                                   .owner = o };
 
     o->task = e;
-    if (!watch_switch(app_of_control(w)->watch, &order, &e->why))
+    if (a->takeover.younger != NULL || a->takeover.elder != NULL) {
+        fault_set(&e->why, "55000", "another process serves clients, too: a take-over is under way");
         finish(o);
+    } else if (!watch_switch(a->watch, &order, &e->why)) {
+        finish(o);
+    }
 }
 
 void

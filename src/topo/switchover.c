@@ -400,6 +400,15 @@ watch_switch(struct watch *w, const struct watch_switch *order, struct fault *wh
     return true;
 }
 
+bool
+watch_is_switching(const struct watch *w)
+{
+    for (unsigned i = 0; i < w->n_clusters; i++)
+        if (w->clusters[i]->switchover != NULL)
+            return true;
+    return false;
+}
+
 void
 watch_switch_seen(struct watch *w, const char *cluster, unsigned n_busy)
 {

@@ -305,6 +305,19 @@ watch_order(struct watch *w, struct slice node, enum watch_order order, struct f
 }
 
 void
+watch_forget_orders(struct watch *w)
+{
+    for (unsigned i = 0; i < w->n_clusters; i++) {
+        struct watch_cluster *c = w->clusters[i];
+
+        for (unsigned j = 0; j < c->n_nodes; j++)
+            c->nodes[j]->health.banned = c->nodes[j]->health.draining = false;
+        cluster_judge_all(c);
+    }
+    cluster_publish(w);
+}
+
+void
 watch_set_elects(struct watch *w, bool elects)
 {
     w->stands_back = !elects;

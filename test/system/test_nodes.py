@@ -170,6 +170,20 @@ def test_a_draining_replica_finishes_its_transactions_and_takes_no_new_ones(weir
     assert node_of(w) != node
 
 
+@pytest.mark.parametrize("command", ["BAN pg1", "DRAIN pg1"])
+def test_no_order_stays_in_a_process_that_no_operator_reaches(trio, trio_weir, command):
+    """UNBAN and UNDRAIN go to the process that took over: what the old one holds goes on."""
+    weir = trio_weir(trio)
+    console, waiting = weir.raw().login("admin", "pgbouncer"), weir.wire(seconds=20)
+    console.query(command)
+    waiting.send(wire.query("INSERT INTO once VALUES (1) RETURNING node"))
+    wait_until(lambda: any(r["state"] == "waiting" for r in weir.console("SHOW CLIENTS")), 5, "held")
+    old = weir.take_over()
+    assert waiting.finish() == [["pg1"]]
+    assert old.wait(10) == 0
+    assert weir.wire().value("INSERT INTO once VALUES (2) RETURNING node") == "pg1"
+
+
 @pytest.mark.parametrize("command", ["BAN nowhere", "UNBAN nowhere", "BAN", "DRAIN nowhere", "UNBAN main"])
 def test_an_order_that_makes_no_sense_is_an_error(calm_weir, command):
     with pytest.raises(wire.ServerError) as e:

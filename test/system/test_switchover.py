@@ -8,7 +8,7 @@ import pytest
 
 from harness import wire
 from harness.crowd import Readers, last_words, running
-from harness.replicas import node_of, state_of
+from harness.replicas import node_of, state_of, wait_nodes_up
 from harness.wait import Worker, stays_true, wait_until
 
 SLACK = 1.0  # a sanitized build on a busy machine
@@ -250,6 +250,37 @@ def test_a_login_meanwhile_is_served(fresh):
     open_.query("COMMIT")
     heir, _ = command.result()
     assert late.value("INSERT INTO once VALUES (2) RETURNING node") == heir
+
+
+# --- a take-over: what one process holds, the other does not know of
+
+def test_no_switchover_while_two_processes_serve_clients(fresh):
+    trio, weir = fresh()
+    open_ = weir.wire(seconds=20)
+    open_.query("BEGIN; INSERT INTO once VALUES (1)")
+    old = weir.take_over()
+    wait_nodes_up(weir)
+    e = refused(weir)
+    assert e.sqlstate == "55000" and "take-over" in e.message
+    open_.query("COMMIT")
+    old.wait(10)
+    wait_until(lambda: "the process that we took over from is gone" in weir.log())
+    heir, _ = switch(weir)
+    assert stored(trio, heir) == [1]
+
+
+def test_no_take_over_while_a_switchover_is_under_way(fresh):
+    trio, weir = fresh()
+    open_ = weir.wire(seconds=20)
+    open_.query("BEGIN; INSERT INTO once VALUES (1)")
+    command = Worker(switch, weir)
+    wait_until(lambda: any("writes are held" in e for e in events(weir)))
+    weir.take_over(wait=False)
+    assert weir.process.wait(10) == 1 and "a switchover is under way" in weir.log()
+    weir.process = weir.olds.pop()
+    open_.query("COMMIT")
+    heir, _ = command.result()
+    assert stored(trio, heir) == [1]
 
 
 # --- switchovers that fail: all goes on as before

@@ -259,6 +259,16 @@ socket(int domain, int type, int protocol)
     return fails(SOCKET_EMFILE, EMFILE) ? -1 : real(domain, type, protocol);
 }
 
+/* Two processes on one machine lose no connection while both live. */
+static int
+is_tcp(int fd)
+{
+    struct sockaddr_storage a;
+    socklen_t len = sizeof(a);
+
+    return getsockname(fd, (struct sockaddr *)&a, &len) == 0 && a.ss_family != AF_UNIX;
+}
+
 EXPORT int
 accept4(int fd, struct sockaddr *a, socklen_t *len, int flags)
 {
@@ -273,7 +283,7 @@ accept4(int fd, struct sockaddr *a, socklen_t *len, int flags)
         errno = ECONNABORTED;
         return -1;
     }
-    set_side(got, CLIENT);
+    set_side(got, is_tcp(got) ? CLIENT : OTHER);
     return got;
 }
 

@@ -187,6 +187,8 @@ on_hello(struct app *a, struct slice body)
         refuse(a, "the new process is of another version, which cannot take over from this one");
     else if (a->drain.stage != DRAIN_NONE || a->takeover.giving || !a->takeover.begun)
         refuse(a, "the old process is ending, or is being replaced");
+    else if (watch_is_switching(a->watch))
+        refuse(a, "a switchover is under way"); /* the new process would not know that writes are held */
     else
         takeover_tour(a, collect, offer);
 }
@@ -222,12 +224,14 @@ on_poll(struct timer *timer)
     takeover_tour(container_of(timer, struct app, takeover.poll), more, polled);
 }
 
-/* Who would say RESUME is heard by the new process. */
+/* Who would say RESUME or UNDRAIN is heard by the new process. */
 static void
 handed_over(struct tour *tour)
 {
-    if (tour->app->drain.stage < DRAIN_CLOSING)
-        actions_resume_all(tour->app);
+    if (tour->app->drain.stage >= DRAIN_CLOSING)
+        return;
+    actions_resume_all(tour->app);
+    watch_forget_orders(tour->app->watch);
 }
 
 static void

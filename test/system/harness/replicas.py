@@ -65,6 +65,7 @@ class Node(Cluster):
         os.chmod(folder, 0o755)
         place.give(folder)
         self.name, self.orphans = name, []
+        self.way = (folder, self.port)  # on which the others find it
         self.settings = {**SETTINGS, "cluster_name": name}
 
     def write_settings(self):
@@ -92,9 +93,8 @@ class Node(Cluster):
 
     def source(self, other):
         """The primary_conninfo that follows OTHER, or nobody."""
-        port = other.port if other else 1
-        folder = other.folder if other else self.folder
-        return f"host={folder} port={port} user=postgres application_name={self.name} connect_timeout=2"
+        host, port = other.way if other else (self.folder, 1)
+        return f"host={host} port={port} user=postgres application_name={self.name} connect_timeout=2"
 
     def running(self):
         return self.process is not None and self.process.poll() is None
@@ -233,7 +233,8 @@ class Trio:
 
     def promote(self, i):
         """When this returns, node I takes writes. Others follow it only when they are told."""
-        assert self.nodes[i].value("SELECT pg_promote(true, 20)")
+        self.nodes[i].sql("SELECT pg_promote(false)")  # one that waits may hold up the replay that it waits for
+        wait_until(lambda: not self.nodes[i].in_recovery(), 20, "promotion")
         self.primary = i
 
     def follow(self, i, primary):
