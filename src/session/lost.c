@@ -104,16 +104,16 @@ lost_doubt(const struct session *s, struct fault *why)
 static void
 state_lost(struct session *s, const struct fault *cause)
 {
-    struct fault why;
+    struct fault why = *cause; /* the server's last words are the session's */
 
-    if (!session_is_pinned(s) && strncmp(cause->sqlstate, "57P", 3) == 0)
-        why = *cause;
-    else
+    if (!has_said(cause)) {
         fault_set(&why, "57P01", "the server connection that held this session's state (%s) was lost",
                   session_pin_name(s));
-    fault_detail(&why, "%s", cause->message);
-    if (!has_said(cause))
+        fault_detail(&why, "%s", cause->message);
         lost_doubt(s, &why);
+    } else if (session_is_pinned(s) && why.detail[0] == '\0') {
+        fault_detail(&why, "The server connection held this session's state (%s).", session_pin_name(s));
+    }
     link_lose(s);
     session_close(s, &why);
 }

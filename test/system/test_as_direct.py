@@ -131,11 +131,12 @@ def test_a_wrong_password_is_28P01_in_postgresqls_words(make_weir, cluster):
     assert said[0] == said[1] == ("FATAL", "FATAL", "28P01", 'password authentication failed for user "in_scram"')
 
 
-@pytest.mark.parametrize("begin", ["SELECT 1", "BEGIN", "CREATE TEMP TABLE kept ()"])
+@pytest.mark.parametrize("mode, begin", [("session", "SELECT 1"), ("session", "BEGIN"), ("session", "CREATE TEMP TABLE kept ()"),
+                                         ("transaction", "CREATE TEMP TABLE kept ()")])
 @pytest.mark.parametrize("busy", [False, True])
-def test_who_loses_its_server_hears_the_servers_words(make_weir, cluster, begin, busy):
+def test_who_loses_its_server_hears_the_servers_words(make_weir, cluster, mode, begin, busy):
     said = []
-    for connect in (make_weir(pool_mode="session").wire, lambda: wire.Wire(cluster.folder, cluster.port).login()):
+    for connect in (make_weir(pool_mode=mode).wire, lambda: wire.Wire(cluster.folder, cluster.port).login()):
         w = connect()
         w.query(begin)
         pid = int(w.value("SELECT pg_backend_pid()"))
@@ -146,3 +147,13 @@ def test_who_loses_its_server_hears_the_servers_words(make_weir, cluster, begin,
         said.append(errors_of(w.expect_closed()))
         w.close()
     assert said[0] == said[1] == [("FATAL", "FATAL", "57P01", "terminating connection due to administrator command")]
+
+
+def test_idling_in_a_transaction_ends_a_session_in_the_servers_words(make_weir, cluster):
+    said = []
+    for connect in (make_weir(pool_mode="session").wire, lambda: wire.Wire(cluster.folder, cluster.port).login()):
+        w = connect()
+        w.query("SET idle_in_transaction_session_timeout = '50ms'; BEGIN")
+        said.append(errors_of(w.expect_closed()))
+        w.close()
+    assert said[0] == said[1] == [("FATAL", "FATAL", "25P03", "terminating connection due to idle-in-transaction timeout")]
