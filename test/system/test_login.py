@@ -170,6 +170,13 @@ def test_auth_query_sees_a_changed_password(asking, cluster, unique):
         cluster.sql(f"DROP ROLE {unique}")
 
 
+def test_a_database_that_auth_query_does_not_find_does_not_exist(make_weir):
+    asking = make_weir(auth_type="scram-sha-256", userlist={"lookup": "lookup-pw"}, auth_user="lookup", databases={"*": {}})
+    for user in ("app", "stranger"):
+        e = login_error(asking, user, database="nowhere")
+        assert (e.level, e.sqlstate, e.message, e.detail) == ("FATAL", "3D000", 'database "nowhere" does not exist', None)
+
+
 def test_auth_query_runs_in_auth_dbname(make_weir):
     weir = make_weir(auth_type="scram-sha-256", userlist={"lookup": "lookup-pw"}, auth_user="lookup", auth_dbname="app2",
                      auth_query="SELECT rolname, rolpassword FROM pg_authid WHERE rolname = $1 AND current_database() = 'app2'")

@@ -68,7 +68,8 @@ bool login_look_up(struct session *s);
  * can be asked, and the session may be closed. */
 bool
 login_ask_server(struct session *s, const char *query, void (*then)(struct session *s, struct lookup_ask *a));
-void login_look_up_failed(struct session *s, const char *cause);
+/* A has no answer, or more than roles can hold. */
+void login_look_up_failed(struct session *s, const struct lookup_ask *a);
 
 /* ---- roles.c, outside.c: login_go_on() follows, or login_accept() ---- */
 void roles_ask(struct session *s);

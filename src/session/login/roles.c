@@ -66,7 +66,7 @@ on_roles(struct session *s, struct lookup_ask *a)
     struct known_roles *k = place_of(s);
 
     if (!a->ok || strlen(a->secret) > MAX_ROLES) {
-        login_look_up_failed(s, a->ok ? "too many roles" : a->why.message);
+        login_look_up_failed(s, a);
         return;
     }
     forget(k);

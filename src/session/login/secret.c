@@ -19,12 +19,16 @@ ask_free(struct secret_ask *q)
 }
 
 void
-login_look_up_failed(struct session *s, const char *cause)
+login_look_up_failed(struct session *s, const struct lookup_ask *a)
 {
     struct fault why;
 
-    fault_set(&why, "57P03", "no server is available for database \"%.63s\"", s->database);
-    fault_detail(&why, "auth_query failed: %s", cause);
+    if (!a->ok && strcmp(a->why.sqlstate, "3D000") == 0 && strcmp(a->database, s->database) == 0) {
+        fault_set(&why, "3D000", "database \"%.63s\" does not exist", s->database);
+    } else {
+        fault_set(&why, "57P03", "no server is available for database \"%.63s\"", s->database);
+        fault_detail(&why, "auth_query failed: %s", a->ok ? "too many roles" : a->why.message);
+    }
     session_close(s, &why);
 }
 
@@ -146,7 +150,7 @@ on_secret(struct session *s, struct lookup_ask *a)
     struct fault why;
 
     if (!a->ok) {
-        login_look_up_failed(s, a->why.message);
+        login_look_up_failed(s, a);
     } else if (!a->found && s->hall->setup.conf->general.compat == CONF_COMPAT_PGBOUNCER) {
         fault_set(&why, "28P01", "no such user"); /* PgBouncer does not ask it for a password */
         session_close(s, &why);
