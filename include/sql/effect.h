@@ -30,7 +30,7 @@ enum effect_kind {
                               RESET ROLE, RESET SESSION AUTHORIZATION */
     EFFECT_MAY_UNPIN, /* may end the last state of one pin reason: DROP, CLOSE name, pg_advisory_unlock() */
     EFFECT_MAY_LEAVE, /* may leave anything: what is not analysed (any statement of it), a DO with a word like
-                         TEMP in it */
+                         TEMP in it, CREATE EXTENSION */
     EFFECT_QUIT,      /* pg_terminate_backend(pg_backend_pid()): the end of the session is what it asks for */
     EFFECT_VACATE,    /* wants nobody to be in database name: DROP DATABASE and its like */
 };

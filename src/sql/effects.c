@@ -314,6 +314,10 @@ effects_of_statement(struct effects *e, const PgQuery__Node *stmt)
     case PG_QUERY__NODE__NODE_CREATE_FUNCTION_STMT:
         effects_of_root(e, &stmt->alias->base); /* every member of the union is a message */
         return;
+    case PG_QUERY__NODE__NODE_CREATE_EXTENSION_STMT: /* a script that is not seen */
+    case PG_QUERY__NODE__NODE_ALTER_EXTENSION_STMT:
+        effects_add(e, (struct effect){ .kind = EFFECT_MAY_LEAVE });
+        return;
     default:
         effects_of_tree(e, &stmt->base);
     }
