@@ -12,6 +12,7 @@ enum effect_kind {
     EFFECT_NONE,
     EFFECT_SET,            /* SET name = ..., not LOCAL; text replays it */
     EFFECT_SET_CONFIG,     /* SELECT set_config('name', 'value', false) with constants only */
+    EFFECT_SET_LOCAL,      /* SET LOCAL ROLE, also by set_config; text sets the role */
     EFFECT_RESET,          /* RESET name, SET name TO DEFAULT, set_config('name', NULL, false) */
     EFFECT_RESET_ALL,      /* RESET ALL */
     EFFECT_PREPARE,        /* PREPARE name, whose statement leaves nothing itself; text replays it */
@@ -27,8 +28,9 @@ enum effect_kind {
     EFFECT_UNLISTEN,       /* UNLISTEN name; no name: of all */
     EFFECT_UNPIN,          /* ends the state of one pin reason for sure (a rollback may bring it back):
                               CLOSE ALL, DISCARD TEMP and SEQUENCES, SELECT pg_advisory_unlock_all(),
-                              RESET ROLE, RESET SESSION AUTHORIZATION */
-    EFFECT_MAY_UNPIN, /* may end the last state of one pin reason: DROP, CLOSE name, pg_advisory_unlock() */
+                              RESET SESSION AUTHORIZATION */
+    EFFECT_MAY_UNPIN,      /* may end the last state of one pin reason: DROP, CLOSE name, pg_advisory_unlock(),
+                              SET LOCAL SESSION AUTHORIZATION, which may also end the role */
     EFFECT_MAY_LEAVE, /* may leave anything: what is not analysed (any statement of it), a DO with a word like
                          TEMP in it, CREATE EXTENSION */
     EFFECT_QUIT,      /* pg_terminate_backend(pg_backend_pid()): the end of the session is what it asks for */
@@ -44,7 +46,7 @@ enum pin_reason {
     PIN_HOLD_CURSOR,   /* DECLARE ... WITH HOLD */
     PIN_ADVISORY_LOCK, /* pg_advisory_lock, pg_try_advisory_lock and their _shared forms, not the _xact ones */
     PIN_LOAD,          /* LOAD */
-    PIN_ROLE,          /* SET ROLE, also by set_config; RESET ROLE and SET ROLE NONE end it */
+    PIN_ROLE,          /* a role, beside settings of which nobody knows who may set them; no effect has it */
     PIN_AUTHORIZATION, /* SET SESSION AUTHORIZATION, also by set_config; its RESET ends it */
     PIN_SEQUENCE,      /* nextval/setval are free; currval, lastval pin */
     PIN_SET,           /* a setting changed in a way that cannot be replayed: set_config with

@@ -18,7 +18,8 @@ struct params {
     struct params_table *table;
     unsigned refs;
     unsigned n;
-    size_t len; /* bytes of names and values */
+    size_t len;    /* bytes of names and values */
+    uint64_t mark; /* of the names in it: most of the others are known by it not to be */
     struct param at[];
 };
 
@@ -45,6 +46,8 @@ void params_detach(struct params **p);
 void params_attach(struct params **p, struct params_table *t);
 /* NULL when absent. Names compare without regard to case (settings' names do). */
 const struct param *params_find(const struct params *p, struct slice name);
+/* The value of NAME; empty when absent. */
+struct slice params_value(const struct params *p, struct slice name);
 /* Sets alive in T, and their bytes. */
 void params_table_stats(const struct params_table *t, size_t *sets, size_t *bytes);
 

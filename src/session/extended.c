@@ -393,7 +393,10 @@ take_bind(struct session *s, const struct taken *m)
         return answer;
     s->pool->database->stats.binds++;
     sequences_note(s, f);
-    bound_set(s, portal, f);
+    if (name.len == 0 && st == NULL && statement_id_equal(s->server->unnamed, large_id(s)))
+        bound_set(s, portal, facts_unknown());
+    else
+        bound_set(s, portal, f);
     take_note_ending(s, f);
     pending_push(s, PENDING_BIND, 0)->statement = named ? statement_hold(st) : NULL;
     if (named)

@@ -151,6 +151,16 @@ take_query(struct session *s, const struct taken *m)
     return answer;
 }
 
+/* set_config() and the advisory locks, by the numbers that PostgreSQL has for them. */
+static bool
+call_leaves_state(const struct taken *m)
+{
+    struct wire_cursor c = wire_cursor(m->body);
+    uint32_t function = wire_get_u32(&c);
+
+    return !c.bad && (function == 2078 || (function >= 2880 && function <= 2892));
+}
+
 enum take
 take_call(struct session *s, const struct taken *m)
 {
@@ -161,6 +171,8 @@ take_call(struct session *s, const struct taken *m)
     link_begin(s);
     take_note_ending(s, NULL);
     pending_push(s, PENDING_CALL, 0);
+    if (call_leaves_state(m))
+        holds_may_have_begun(s);
     take_forward(s, m);
     return TAKE_DONE;
 }

@@ -170,6 +170,8 @@ bool settings_restores(const struct session *s, const struct facts *f);
 /* PUT the SQL that brings those values back; how many statements. */
 typedef void settings_put(struct text *t, struct slice sql);
 unsigned settings_restore(const struct session *s, const struct facts *f, settings_put *put, struct text *t);
+/* The SQL that sets the role that is in force, in this transaction; empty: none was set. */
+struct slice settings_role(const struct session *s);
 /* A statement completed: note what it set. */
 void settings_note(struct session *s, const struct effect *e);
 void settings_commit(struct session *s);   /* what was noted is lasting */
@@ -186,6 +188,15 @@ void settings_discard(struct session *s);
 /* A channel that this transaction listens to, if any. */
 struct slice settings_listens_to(const struct session *s);
 void settings_done(struct session *s);
+
+/* ---- under.c: settings and roles ---- */
+bool settings_is_role(struct slice name);
+/* REPLAY of the setting NAME; T gets it with the SQL of the ROLE (may be empty) when it may need that. */
+struct slice settings_mark(struct slice role, struct slice name, struct slice replay, struct text *t);
+/* The SQL in what settings_mark() gave; *ROLE: that of the role that it is to be run under; empty: of any. */
+struct slice settings_under(struct slice replay, struct slice *role);
+/* settings_with(), under the role that is in SET. */
+struct params *settings_with_found(struct params *set, struct slice name, struct slice value);
 
 /* ---- pin.c ---- */
 void pin_note(struct session *s, const struct effect *e);     /* a statement completed */

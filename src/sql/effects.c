@@ -58,7 +58,7 @@ effects_add(struct effects *e, struct effect effect)
 void
 effects_pin(struct effects *e, enum pin_reason reason, const char *name)
 {
-    if ((e->pinned & 1u << reason) != 0)
+    if ((e->pinned & 1u << reason) != 0 && reason != PIN_SET) /* whose names are asked about */
         return;
     e->pinned |= 1u << reason;
     effects_add(e, (struct effect){ .kind = EFFECT_PIN, .pin = reason, .name = slice_str(name) });

@@ -19,7 +19,7 @@ struct effects {
 };
 
 void effects_done(struct effects *e);
-/* NAME and REPLAY are copied. An effect PIN for a reason is added once per statement. */
+/* NAME and REPLAY are copied. An effect PIN for a reason is added once per statement, but for settings. */
 void effects_add(struct effects *e, struct effect effect);
 void effects_pin(struct effects *e, enum pin_reason reason, const char *name);
 void effects_unpin(struct effects *e, enum pin_reason reason);

@@ -50,12 +50,37 @@ on_reset(struct effects *e, const char *name)
 {
     enum setting_rule rule = rule_of(name);
 
-    if (rule == RULE_ROLE)
-        effects_unpin(e, PIN_ROLE);
-    else if (rule == RULE_AUTHORIZATION)
+    if (rule == RULE_AUTHORIZATION)
         effects_unpin(e, PIN_AUTHORIZATION);
-    else if (rule == RULE_REPLAY)
+    else if (rule != RULE_TRANSACTION)
         add(e, EFFECT_RESET, name, SLICE(""));
+}
+
+/* A string constant that reads the same whatever standard_conforming_strings is. */
+static void
+add_literal(struct text *t, const char *s)
+{
+    bool escapes = strchr(s, '\\') != NULL;
+
+    text_add_str(t, escapes ? "E'" : "'");
+    for (; *s != '\0'; s++) {
+        if (*s == '\'' || *s == '\\')
+            text_add_char(t, *s);
+        text_add_char(t, *s);
+    }
+    text_add_char(t, '\'');
+}
+
+/* The role is VALUE. Always in the same words: sessions with the same role are told by them. */
+static void
+add_role(struct effects *e, enum effect_kind kind, const char *value)
+{
+    struct text t = { 0 };
+
+    text_add_str(&t, "SET \"role\" TO ");
+    add_literal(&t, value);
+    add(e, kind, "role", text_slice(&t));
+    text_done(&t);
 }
 
 /* NAME gets VALUE (NULL: not a single string), which REPLAY does again. */
@@ -65,14 +90,26 @@ on_value(struct effects *e, struct effect effect, const char *name, const char *
     enum setting_rule rule = rule_of(name);
 
     e->has_literals |= e->sql_has_literals;
-    if (rule == RULE_ROLE && value != NULL && strcmp(value, "none") == 0)
-        effects_unpin(e, PIN_ROLE);
-    else if (rule == RULE_ROLE)
-        effects_pin(e, PIN_ROLE, value == NULL ? "" : value);
+    if (rule == RULE_ROLE && value != NULL)
+        add_role(e, effect.kind, value);
     else if (rule == RULE_AUTHORIZATION)
         effects_pin(e, PIN_AUTHORIZATION, value == NULL ? "" : value);
-    else if (rule == RULE_REPLAY)
+    else if (rule != RULE_TRANSACTION)
         add(e, effect.kind, name, effect.replay);
+}
+
+/* The same, until the transaction ends: what the rest of it has to do with. */
+static void
+on_local_value(struct effects *e, const char *name, const char *value)
+{
+    enum setting_rule rule = rule_of(name);
+
+    if (rule == RULE_ROLE && value != NULL) {
+        e->has_literals |= e->sql_has_literals;
+        add_role(e, EFFECT_SET_LOCAL, value);
+    } else if (rule == RULE_AUTHORIZATION) {
+        effects_may_unpin(e, PIN_AUTHORIZATION);
+    }
 }
 
 /* The constant that NODE is, also with a cast to TYPE ("text", "bool") around it; else NULL. */
@@ -165,12 +202,15 @@ on_several(struct effects *e, const PgQuery__VariableSetStmt *set)
 void
 effects_of_set(struct effects *e, const PgQuery__VariableSetStmt *set)
 {
-    if (set->is_local)
+    const char *value = set->n_args == 1 ? string_of(set->args[0]) : NULL;
+
+    if (set->is_local) {
+        on_local_value(e, set->name, value);
         return;
+    }
     switch (set->kind) {
     case PG_QUERY__VARIABLE_SET_KIND__VAR_SET_VALUE:
-        on_value(e, (struct effect){ .kind = EFFECT_SET, .replay = e->text }, set->name,
-                 set->n_args == 1 ? string_of(set->args[0]) : NULL);
+        on_value(e, (struct effect){ .kind = EFFECT_SET, .replay = e->text }, set->name, value);
         return;
     case PG_QUERY__VARIABLE_SET_KIND__VAR_SET_DEFAULT:
     case PG_QUERY__VARIABLE_SET_KIND__VAR_RESET:
@@ -185,21 +225,6 @@ effects_of_set(struct effects *e, const PgQuery__VariableSetStmt *set)
     default: /* SET x FROM CURRENT */
         effects_pin(e, PIN_SET, set->name);
     }
-}
-
-/* A string constant that reads the same whatever standard_conforming_strings is. */
-static void
-add_literal(struct text *t, const char *s)
-{
-    bool escapes = strchr(s, '\\') != NULL;
-
-    text_add_str(t, escapes ? "E'" : "'");
-    for (; *s != '\0'; s++) {
-        if (*s == '\'' || *s == '\\')
-            text_add_char(t, *s);
-        text_add_char(t, *s);
-    }
-    text_add_char(t, '\'');
 }
 
 static void
@@ -228,16 +253,20 @@ void
 effects_of_set_config(struct effects *e, const PgQuery__FuncCall *call)
 {
     const char *name, *value;
+    enum answer local;
 
     e->has_literals |= e->sql_has_literals;
-    if (!is_simple(call) || truth_of(call->args[2]) != ANSWER_NO || (name = string_of(call->args[0])) == NULL) {
+    if (!is_simple(call) || (name = string_of(call->args[0])) == NULL ||
+        (local = truth_of(call->args[2])) == ANSWER_UNKNOWN) {
         effects_of_tree(e, &call->base);
         return;
     }
     value = string_of(call->args[1]);
-    if (value != NULL)
+    if (local == ANSWER_YES && value != NULL)
+        on_local_value(e, name, value);
+    else if (local == ANSWER_NO && value != NULL)
         add_set_config(e, name, value);
-    else if (is_null(call->args[1]))
+    else if (local == ANSWER_NO && is_null(call->args[1]))
         on_reset(e, name);
     else
         effects_of_tree(e, &call->base);
@@ -254,10 +283,8 @@ effects_of_hidden_set_config(struct effects *e, const PgQuery__FuncCall *call)
         return;
     name = call->n_args > 0 ? string_of(call->args[0]) : NULL;
     rule = name == NULL ? RULE_REPLAY : rule_of(name);
-    if (rule == RULE_ROLE)
-        effects_pin(e, PIN_ROLE, name);
-    else if (rule == RULE_AUTHORIZATION)
+    if (rule == RULE_AUTHORIZATION)
         effects_pin(e, PIN_AUTHORIZATION, name);
-    else if (rule == RULE_REPLAY)
+    else if (rule != RULE_TRANSACTION)
         effects_pin(e, PIN_SET, name == NULL ? "" : name);
 }

@@ -62,6 +62,13 @@ same_members(const struct params *p, const struct param *at, unsigned n)
     return true;
 }
 
+/* The same for names that compare equal. */
+static uint64_t
+mark_of(struct slice name)
+{
+    return UINT64_C(1) << ((name.len * 5 + (name.len == 0 ? 0 : name.data[0] | 0x20)) & 63);
+}
+
 static struct params *
 copy_members(const struct param *at, unsigned n)
 {
@@ -78,6 +85,7 @@ copy_members(const struct param *at, unsigned n)
         struct slice *to[2] = { &p->at[i].name, &p->at[i].value };
         const struct slice *from[2] = { &at[i].name, &at[i].value };
 
+        p->mark |= mark_of(at[i].name);
         for (int k = 0; k < 2; k++) {
             *to[k] = slice_of(bytes, from[k]->len);
             if (from[k]->len > 0)
@@ -263,9 +271,20 @@ const struct param *
 params_find(const struct params *p, struct slice name)
 {
     bool found;
-    unsigned i = position(p, name, &found);
+    unsigned i;
 
+    if ((p->mark & mark_of(name)) == 0)
+        return NULL;
+    i = position(p, name, &found);
     return found ? &p->at[i] : NULL;
+}
+
+struct slice
+params_value(const struct params *p, struct slice name)
+{
+    const struct param *member = params_find(p, name);
+
+    return member == NULL ? slice_of(NULL, 0) : member->value;
 }
 
 void

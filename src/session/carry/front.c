@@ -72,22 +72,78 @@ is_about_text(struct slice name)
     return slice_is_nocase(name, "client_encoding") || slice_is_nocase(name, "standard_conforming_strings");
 }
 
-/* What WANT has and HAVE (NULL: nothing is known of it) has not; how many. */
+/* HAVE (NULL: nothing is known of it) has P, too. */
+static bool
+has(const struct params *have, const struct param *p)
+{
+    const struct param *old = have == NULL ? NULL : params_find(have, p->name);
+
+    return old != NULL && slice_equal(old->value, p->value);
+}
+
+/* What WANT has and HAVE has not; how many. */
 static unsigned
 put_sets(struct text *t, const struct params *have, const struct params *want, bool about_text)
 {
+    struct slice role;
     unsigned n = 0;
 
     for (unsigned i = 0; i < want->n; i++) {
-        const struct param *new = &want->at[i];
-        const struct param *old = have == NULL ? NULL : params_find(have, new->name);
+        const struct param *p = &want->at[i];
 
-        if ((old != NULL && slice_equal(old->value, new->value)) || is_about_text(new->name) != about_text)
+        if (is_about_text(p->name) != about_text || has(have, p) || settings_is_role(p->name))
             continue;
-        front_put(t, new->value);
+        settings_under(p->value, &role);
+        if (role.len > 0)
+            continue;
+        front_put(t, p->value);
         n++;
     }
     return n;
+}
+
+/* *NOW is the role in force. */
+static unsigned
+put_role(struct text *t, struct slice *now, struct slice role)
+{
+    if (slice_equal(*now, role))
+        return 0;
+    front_put(t, role.len == 0 ? SLICE("RESET ROLE") : role);
+    *now = role;
+    return 1;
+}
+
+/* What was set under roles, and last the role itself; it is that of the login now. */
+static unsigned
+put_roles(struct text *t, const struct params *have, const struct params *want)
+{
+    struct slice role, sql, now = SLICE("");
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < want->n; i++) {
+        sql = settings_under(want->at[i].value, &role);
+        if (role.len == 0 || has(have, &want->at[i]))
+            continue;
+        n += put_role(t, &now, role);
+        front_put(t, sql);
+        n++;
+    }
+    return n + put_role(t, &now, params_value(want, SLICE("role")));
+}
+
+/* Something that HAVE has, and WANT has not, was set under a role: others may not so much as reset it one by
+ * one. */
+static bool
+is_out_of_reach(const struct params *have, const struct params *want)
+{
+    struct slice role;
+
+    for (unsigned i = 0; i < have->n; i++) {
+        settings_under(have->at[i].value, &role);
+        if (role.len > 0 && !has(want, &have->at[i]))
+            return true;
+    }
+    return false;
 }
 
 static unsigned
@@ -100,12 +156,24 @@ put_resets(struct text *t, const struct params *have, const struct params *want)
         return 1;
     }
     for (unsigned i = 0; i < have->n; i++) {
-        if (params_find(want, have->at[i].name) != NULL)
+        if (params_find(want, have->at[i].name) != NULL || settings_is_role(have->at[i].name))
             continue;
         put_reset(t, have->at[i].name);
         n++;
     }
     return n;
+}
+
+/* To who it was when it logged in. */
+static unsigned
+put_self(struct text *t, const struct params *have)
+{
+    if (have == NULL)
+        front_put(t, SLICE("RESET SESSION AUTHORIZATION"));
+    else if (params_find(have, SLICE("role")) == NULL)
+        return 0;
+    front_put(t, SLICE("RESET ROLE"));
+    return have == NULL ? 2 : 1;
 }
 
 /* The one report that is certain before it comes: not news for the client then. */
@@ -151,12 +219,16 @@ front_put_settings(struct session *s, struct text *t)
     if (have == want)
         return 0;
     front_put(t, SLICE("START TRANSACTION ISOLATION LEVEL READ COMMITTED"));
+    n += put_self(t, have);
+    if (have != NULL && is_out_of_reach(have, want))
+        have = NULL;
     n += put_resets(t, have, want);
     n += put_sets(t, have, want, true);
     n += put_sets(t, have, want, false);
+    n += put_roles(t, have, want);
     front_put(t, SLICE("COMMIT"));
     note_expected(s, have, want);
-    params_drop(have);
+    params_drop(s->server->settings);
     s->server->settings = params_hold(want);
     expect_reports(s);
     return n;

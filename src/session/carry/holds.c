@@ -31,7 +31,9 @@ static const struct {
     { PIN_PREPARE, "(SELECT pg_catalog.count(*) FROM pg_catalog.pg_prepared_statements WHERE from_sql)"
                    " OPERATOR(pg_catalog.>) " /* those that are known of */ },
     { PIN_LISTEN, "EXISTS(SELECT FROM pg_catalog.pg_listening_channels())" },
-    { PIN_ROLE, "pg_catalog.current_setting('role') OPERATOR(pg_catalog.<>) 'none'" },
+    { PIN_ROLE, "pg_catalog.current_setting('role') OPERATOR(pg_catalog.<>) 'none' AND EXISTS(SELECT FROM"
+                " pg_catalog.pg_settings WHERE source OPERATOR(pg_catalog.=) 'session'"
+                " AND context OPERATOR(pg_catalog.<>) 'user')" },
     { PIN_AUTHORIZATION,
       "EXISTS(SELECT FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) a JOIN "
       "pg_catalog.pg_roles r"
@@ -39,11 +41,16 @@ static const struct {
 };
 #define N_QUESTIONS (sizeof(questions) / sizeof(questions[0]))
 
-/* Settings that cannot be carried as others are. */
+/* But for those that cannot be carried as others are. */
 static const char settings_question[] =
     "SELECT name,setting FROM pg_catalog.pg_settings WHERE source OPERATOR(pg_catalog.=) 'session'"
     " AND name OPERATOR(pg_catalog.<>) ALL('{role,session_authorization,seed,transaction_isolation,"
-    "transaction_read_only,transaction_deferrable}'::pg_catalog.text[])";
+    "transaction_read_only,transaction_deferrable}'::pg_catalog.text[])"
+    /* which does not show the role; none may still not be the one of the login */
+    " UNION ALL SELECT 'role',pg_catalog.current_setting('role') WHERE"
+    " pg_catalog.current_setting('role') OPERATOR(pg_catalog.<>) 'none' OR EXISTS(SELECT FROM"
+    " pg_catalog.pg_db_role_setting WHERE pg_catalog.array_to_string(setconfig,' ') OPERATOR(pg_catalog.~) "
+    "'role=')";
 
 static struct holds *
 doubt(struct session *s)
@@ -57,6 +64,8 @@ void
 holds_may_have_ended(struct session *s, enum pin_reason reason)
 {
     doubt(s)->ended |= (uint16_t)(1u << reason);
+    if (reason == PIN_AUTHORIZATION)
+        holds_setting(s, SLICE("role"));
 }
 
 void
@@ -219,6 +228,7 @@ static struct params *
 adopt(const struct holds *h, struct params *set)
 {
     struct params *before = params_hold(set);
+    const struct param *role = params_find(h->found, SLICE("role"));
     struct slice names = text_slice(&h->names);
 
     for (unsigned i = 0; h->all_settings && i < before->n; i++)
@@ -226,8 +236,10 @@ adopt(const struct holds *h, struct params *set)
             set = params_without(set, before->at[i].name);
     for (; names.len > 0; names = slice_tail(names, strlen((const char *)names.data) + 1))
         set = params_without(set, slice_str((const char *)names.data));
+    if (role != NULL)
+        set = settings_with(set, role->name, role->value);
     for (unsigned i = 0; i < h->found->n; i++)
-        set = settings_with(set, h->found->at[i].name, h->found->at[i].value);
+        set = settings_with_found(set, h->found->at[i].name, h->found->at[i].value);
     params_drop(before);
     return set;
 }

@@ -59,9 +59,18 @@ pin_set(struct session *s, enum pin_reason reason)
         tell(s, reason, true);
 }
 
+/* Who becomes another one has no role, even when that is rolled back. */
+static void
+note_role(struct session *s, const struct effect *e)
+{
+    if (e->pin == PIN_AUTHORIZATION)
+        holds_setting(s, SLICE("role"));
+}
+
 void
 pin_note(struct session *s, const struct effect *e)
 {
+    note_role(s, e);
     if (is_transactional(e->pin))
         settings_note(s, e); /* when its transaction commits */
     else
@@ -71,6 +80,7 @@ pin_note(struct session *s, const struct effect *e)
 void
 pin_note_end(struct session *s, const struct effect *e)
 {
+    note_role(s, e);
     if (is_transactional(e->pin))
         settings_note(s, e);
     else

@@ -7,7 +7,17 @@
 #include "base/ring.h"
 #include "choose_private.h"
 
-enum op_kind { OP_SET, OP_RESET, OP_RESET_ALL, OP_PIN, OP_UNPIN, OP_LISTEN, OP_UNLISTEN, OP_SAVEPOINT };
+enum op_kind {
+    OP_SET,
+    OP_RESET,
+    OP_RESET_ALL,
+    OP_PIN,
+    OP_UNPIN,
+    OP_LISTEN,
+    OP_UNLISTEN,
+    OP_SAVEPOINT,
+    OP_LOCAL
+};
 
 struct set_op {
     enum op_kind kind;
@@ -86,6 +96,23 @@ settings_own_reports(const struct session *s, struct params *reports)
     if (p == NULL || slice_equal(p->value, own))
         return reports;
     return params_with(reports, SLICE("application_name"), own);
+}
+
+/* ---- roles ---- */
+
+struct slice
+settings_role(const struct session *s)
+{
+    if (s->log != NULL)
+        for (struct ring *r = ring_last(&s->log->ops); r != NULL && r != &s->log->ops; r = r->prev) {
+            const struct set_op *op = container_of(r, struct set_op, in_log);
+
+            if ((op->kind == OP_SET || op->kind == OP_LOCAL) && settings_is_role(slice_str(op->name)))
+                return slice_str(op->replay);
+            if (op->kind == OP_RESET && settings_is_role(slice_str(op->name)))
+                return params_value(s->startup, SLICE("role"));
+        }
+    return params_value(s->settings, SLICE("role"));
 }
 
 /* ---- the log of a transaction ---- */
@@ -180,7 +207,9 @@ settings_restores(const struct session *s, const struct facts *f)
 
     if (e == NULL)
         return false;
-    return e->kind == EFFECT_RESET_ALL ? s->startup->n > 0 : params_find(s->startup, e->name) != NULL;
+    if (e->kind == EFFECT_RESET)
+        return params_find(s->startup, e->name) != NULL;
+    return s->startup->n > (params_find(s->startup, SLICE("role")) != NULL);
 }
 
 unsigned
@@ -192,12 +221,21 @@ settings_restore(const struct session *s, const struct facts *f, settings_put *p
     for (unsigned i = 0; i < s->startup->n; i++) {
         const struct param *p = &s->startup->at[i];
 
-        if (e->kind == EFFECT_RESET && !slice_equal(p->name, e->name))
+        if (e->kind == EFFECT_RESET ? !slice_equal(p->name, e->name) : settings_is_role(p->name))
             continue;
         put(t, p->value);
         n++;
     }
     return n;
+}
+
+static void
+log_set(struct session *s, struct slice name, struct slice replay)
+{
+    struct text t = { 0 };
+
+    log_op(s, OP_SET, name, settings_mark(settings_role(s), name, replay, &t));
+    text_done(&t);
 }
 
 void
@@ -206,7 +244,10 @@ settings_note(struct session *s, const struct effect *e)
     switch (e->kind) {
     case EFFECT_SET:
     case EFFECT_SET_CONFIG:
-        log_op(s, OP_SET, e->name, e->replay);
+        log_set(s, e->name, e->replay);
+        break;
+    case EFFECT_SET_LOCAL:
+        log_op(s, OP_LOCAL, e->name, e->replay);
         break;
     case EFFECT_RESET:
         log_op(s, OP_RESET, e->name, SLICE(""))->restored = s->restoring;
@@ -259,15 +300,24 @@ reset_one(struct session *s, struct slice name, bool restored)
         s->server->settings = params_without(s->server->settings, name);
 }
 
+/* *SET becomes NEXT, which is taken over, but for the role. */
+static void
+reset_to(struct params **set, struct params *next)
+{
+    struct slice role = *set == NULL ? SLICE("") : params_value(*set, SLICE("role"));
+
+    next = role.len == 0 ? params_without(next, SLICE("role")) : params_with(next, SLICE("role"), role);
+    params_drop(*set);
+    *set = next;
+}
+
+/* RESET ALL; the role stays. */
 static void
 reset_all(struct session *s, bool restored)
 {
-    params_drop(s->settings);
-    s->settings = params_hold(s->startup);
-    if (s->server == NULL)
-        return;
-    params_drop(s->server->settings);
-    s->server->settings = restored ? params_hold(s->startup) : params_empty(s->hall->pools.sets);
+    reset_to(&s->settings, params_hold(s->startup));
+    if (s->server != NULL)
+        reset_to(&s->server->settings, restored ? params_hold(s->startup) : params_empty(s->hall->pools.sets));
 }
 
 /* NAME was set by REPLAY. */
@@ -313,6 +363,7 @@ apply(struct session *s, const struct set_op *op)
         listen_remove(s, name);
         break;
     case OP_SAVEPOINT:
+    case OP_LOCAL:
         break;
     }
 }
@@ -377,6 +428,7 @@ void
 settings_discard(struct session *s)
 {
     settings_rollback(s);
+    reset_one(s, SLICE("role"), false);
     reset_all(s, false);
 }
 
@@ -456,7 +508,12 @@ settings_adopt(struct session *s, struct slice report)
     const struct param *before = s->told_before == NULL ? NULL : params_find(s->told_before, name);
     struct params *one;
 
-    if (c.bad || is_fact(name) || s->explained)
+    if (c.bad || s->explained)
+        return;
+    if (slice_is(name, "is_superuser") && settings_role(s).len == 0 && before != NULL &&
+        !slice_equal(before->value, value))
+        holds_setting(s, SLICE("role")); /* a function changed it */
+    if (is_fact(name))
         return;
     if (before != NULL && slice_equal(before->value, value)) {
         forget_sets(s, name);

@@ -43,15 +43,18 @@ set_table(struct hall *h, struct interned *first)
     h->statements = first == NULL ? NULL : &first->st;
 }
 
-/* Literals are read when a statement is prepared: the same text is another statement where they are read
- * otherwise. */
+/* Literals are read, and schemas opened, when a statement is prepared: the same text is another statement where
+ * they are read otherwise, or another role opens them. */
 static uint64_t
 reading_of(const struct session *s, struct slice sql)
 {
     static const char *const names[] = { "client_encoding", "DateStyle", "IntervalStyle",
                                          "standard_conforming_strings", "TimeZone" };
+    struct slice role = settings_role(s);
     uint64_t reading = s->hall->seed;
 
+    if (role.len > 0)
+        reading = XXH3_64bits_withSeed(role.data, role.len, reading);
     if (s->told == NULL || sql.len == 0 || memchr(sql.data, '\'', sql.len) == NULL)
         return reading;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {

@@ -85,8 +85,11 @@ reset_goes_back_to_the_start_up_value(void **state)
     assert_ptr_equal(s->settings, s->startup);
     set(s, "a", "now");
     settings_commit(s);
+    set(s, "role", "SET role=r");
+    settings_commit(s);
     settings_discard(s);
     assert_ptr_equal(s->settings, s->startup);
+    assert_int_equal(s->server->settings->n, 0);
 }
 
 /* What is replayed makes the server what the session wants: only the difference, in a transaction of its own.
@@ -118,8 +121,14 @@ a_replay_is_the_difference_and_nothing_else(void **state)
     struct session *s = &h->session;
     struct text t = { 0 };
     static const char *const difference[] = { START, "RESET \"x\".\"y\"\"z\"", "SET a=1", "COMMIT" };
-    static const char *const all[] = { START,     "RESET ALL", "SET client_encoding=c",
-                                       "SET a=1", "SET b=1",   "COMMIT" };
+    static const char *const all[] = { START,
+                                       "RESET SESSION AUTHORIZATION",
+                                       "RESET ROLE",
+                                       "RESET ALL",
+                                       "SET client_encoding=c",
+                                       "SET a=1",
+                                       "SET b=1",
+                                       "COMMIT" };
 
     assert_int_equal(front_put_settings(s, &t), 0);
     s->settings =
@@ -131,7 +140,83 @@ a_replay_is_the_difference_and_nothing_else(void **state)
     params_drop(h->server.settings);
     h->server.settings = NULL; /* not known */
     s->settings = params_with(s->settings, SLICE("client_encoding"), SLICE("SET client_encoding=c"));
-    assert_replayed(s, all, 6);
+    assert_replayed(s, all, 8);
+}
+
+static void
+set_and_commit(struct session *s, const char *name, const char *replay)
+{
+    set(s, name, replay);
+    settings_commit(s);
+}
+
+#define STATEMENTS(name) static const char *const name[]
+
+/* The role goes last, and what was set under it right after it: only who may set it has done so. */
+static void
+what_was_set_under_a_role_is_brought_back_under_it(void **state)
+{
+    struct session *s = &((struct half *)*state)->session;
+    struct server *server = s->server;
+    struct params *plain;
+    STATEMENTS(there) = { START, "SET a=1", "SET search_path=x", "SET role=r", "SET log=on", "COMMIT" };
+    STATEMENTS(back) = { START, "RESET ROLE", "RESET ALL", "COMMIT" };
+    STATEMENTS(other) = { START,        "SET a=1",    "SET search_path=x", "SET role=r",
+                          "SET log=on", "SET role=q", "SET m=2",           "COMMIT" };
+    STATEMENTS(none) = { START, "RESET ROLE", "SET role=r", "SET log=off", "RESET ROLE", "COMMIT" };
+
+    set_and_commit(s, "a", "SET a=1");
+    set_and_commit(s, "role", "SET role=r");
+    set_and_commit(s, "log", "SET log=on");
+    set_and_commit(s, "search_path", "SET search_path=x");
+    plain = s->settings;
+    params_drop(server->settings);
+    server->settings = params_empty(s->hall->pools.sets);
+    assert_replayed(s, there, 6);
+    s->settings = params_empty(s->hall->pools.sets);
+    assert_replayed(s, back, 4);
+    params_drop(s->settings);
+    s->settings = plain;
+    set(s, "role", "SET role=q");
+    set(s, "m", "SET m=2");
+    settings_commit(s);
+    params_drop(server->settings);
+    server->settings = params_empty(s->hall->pools.sets);
+    assert_replayed(s, other, 8);
+    mark(s, EFFECT_RESET_ALL, "");
+    settings_commit(s);
+    assert_slice(setting(s, "role"), "SET role=q");
+    assert_int_equal(s->settings->n, 1);
+    set(s, "role", "SET role=r");
+    set(s, "log", "SET log=off");
+    mark(s, EFFECT_RESET, "role");
+    settings_commit(s);
+    assert_slice(settings_role(s), "");
+    params_drop(server->settings);
+    server->settings = params_with(params_empty(s->hall->pools.sets), SLICE("role"), SLICE("SET role=p"));
+    assert_replayed(s, none, 6);
+}
+
+static void
+the_role_in_force_is_that_of_the_transaction(void **state)
+{
+    struct session *s = &((struct half *)*state)->session;
+    struct effect local = { .kind = EFFECT_SET_LOCAL, .name = SLICE("role"), .replay = SLICE("SET role=l") };
+
+    set_and_commit(s, "role", "SET role=r");
+    mark(s, EFFECT_SAVEPOINT, "role");
+    settings_note(s, &local);
+    assert_slice(settings_role(s), "SET role=l");
+    set(s, "log", "SET log=on");
+    mark(s, EFFECT_RESET, "role");
+    assert_slice(settings_role(s), "");
+    mark(s, EFFECT_ROLLBACK_TO, "role");
+    assert_slice(settings_role(s), "SET role=r");
+    settings_note(s, &local);
+    set(s, "log", "SET log=on");
+    settings_commit(s);
+    assert_slice(settings_role(s), "SET role=r");
+    assert_slice(setting(s, "log"), "\001SET role=l\001SET log=on");
 }
 
 /* A value can never leave its literal. */
@@ -176,6 +261,8 @@ main(void)
         HALF(savepoints_take_back_what_came_after_them),
         HALF(reset_goes_back_to_the_start_up_value),
         HALF(a_replay_is_the_difference_and_nothing_else),
+        HALF(what_was_set_under_a_role_is_brought_back_under_it),
+        HALF(the_role_in_force_is_that_of_the_transaction),
         HALF(values_of_clients_are_quoted),
         HALF(the_client_is_told_what_it_does_not_know),
     };
