@@ -122,6 +122,16 @@ def test_a_missing_database_is_told_at_login(weir, database):
         assert (e.value.level, e.value.sqlstate, e.value.message) == ("FATAL", "3D000", 'database "no_such_db" does not exist')
 
 
+def test_a_database_that_takes_nobody_is_told_at_login(weir, cluster):
+    said = []
+    for w in (weir.raw(), wire.Wire(cluster.folder, cluster.port)):
+        with w, pytest.raises(wire.ServerError) as e:
+            w.login(database="template0")
+        said.append(e.value.fields)
+    assert said[0] == {k: v for k, v in said[1].items() if k not in "FLR"}
+    assert said[0]["C"] == "55000"
+
+
 def test_a_wrong_password_is_28P01_in_postgresqls_words(make_weir, cluster):
     said = []
     for port in (make_weir(auth_type="scram-sha-256").port, cluster.port):

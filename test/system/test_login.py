@@ -170,11 +170,14 @@ def test_auth_query_sees_a_changed_password(asking, cluster, unique):
         cluster.sql(f"DROP ROLE {unique}")
 
 
-def test_a_database_that_auth_query_does_not_find_does_not_exist(make_weir):
+@pytest.mark.parametrize("database, sqlstate, message", [
+    ("nowhere", "3D000", 'database "nowhere" does not exist'),
+    ("template0", "55000", 'database "template0" is not currently accepting connections')])
+def test_a_database_that_auth_query_cannot_enter_is_told_in_postgresqls_words(make_weir, database, sqlstate, message):
     asking = make_weir(auth_type="scram-sha-256", userlist={"lookup": "lookup-pw"}, auth_user="lookup", databases={"*": {}})
     for user in ("app", "stranger"):
-        e = login_error(asking, user, database="nowhere")
-        assert (e.level, e.sqlstate, e.message, e.detail) == ("FATAL", "3D000", 'database "nowhere" does not exist', None)
+        e = login_error(asking, user, database=database)
+        assert (e.level, e.sqlstate, e.message, e.detail) == ("FATAL", sqlstate, message, None)
 
 
 def test_auth_query_runs_in_auth_dbname(make_weir):

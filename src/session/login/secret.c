@@ -18,13 +18,24 @@ ask_free(struct secret_ask *q)
     lookup_ask_free(&q->ask);
 }
 
+/* PostgreSQL's own, in what libpq makes of them: "connection to server ... failed: FATAL: words". */
+static const char *
+words_in(const char *message)
+{
+    const char *level = strstr(message, " failed: "), *words = level == NULL ? NULL : strstr(level + 9, ": ");
+
+    return words == NULL ? message : words + 2;
+}
+
 void
 login_look_up_failed(struct session *s, const struct lookup_ask *a)
 {
+    bool own = !a->ok && strcmp(a->database, s->database) == 0;
     struct fault why;
 
-    if (!a->ok && strcmp(a->why.sqlstate, "3D000") == 0 && strcmp(a->database, s->database) == 0) {
-        fault_set(&why, "3D000", "database \"%.63s\" does not exist", s->database);
+    /* there is no such database, or it takes no connections: the client's matter */
+    if (own && (strcmp(a->why.sqlstate, "3D000") == 0 || strcmp(a->why.sqlstate, "55000") == 0)) {
+        fault_set(&why, a->why.sqlstate, "%s", words_in(a->why.message));
     } else {
         fault_set(&why, "57P03", "no server is available for database \"%.63s\"", s->database);
         fault_detail(&why, "auth_query failed: %s", a->ok ? "too many roles" : a->why.message);

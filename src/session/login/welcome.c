@@ -259,7 +259,7 @@ welcome_is_final(const struct fault *why)
 {
     return strncmp(why->sqlstate, "28", 2) == 0 || strcmp(why->sqlstate, "3D000") == 0 ||
            strcmp(why->sqlstate, "42501") == 0 || strcmp(why->sqlstate, "22023") == 0 ||
-           strcmp(why->sqlstate, "42704") == 0;
+           strcmp(why->sqlstate, "42704") == 0 || strcmp(why->sqlstate, "55000") == 0;
 }
 
 /* An attempt to reach PostgreSQL failed while this client waits for it. */
