@@ -45,11 +45,12 @@ pool_publish(struct pool *p)
 {
     struct pool_slot *slot = p->slot;
     const struct ring *first = ring_first(&p->waiters);
-    unsigned before;
+    unsigned before, idle_before;
 
     if (registry_n_workers(p->pools->registry) == 1)
         return;
     before = atomic_load_explicit(&slot->waiting, memory_order_relaxed);
+    idle_before = atomic_load_explicit(&slot->idle, memory_order_relaxed);
     atomic_store_explicit(&slot->oldest_us,
                           first == NULL ? 0 : container_of(first, struct pool_waiter, in_queue)->since_us,
                           memory_order_relaxed);
@@ -59,7 +60,7 @@ pool_publish(struct pool *p)
         atomic_fetch_add(&p->shared->hungry, 1);
     else if (before > 0 && p->n_waiters == 0)
         atomic_fetch_sub(&p->shared->hungry, 1);
-    else
+    else if (p->n_idle > idle_before)
         atomic_thread_fence(memory_order_seq_cst); /* our idle count is seen before we look at hungry */
 }
 

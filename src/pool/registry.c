@@ -44,8 +44,9 @@ struct registry {
     struct worker *const *workers;
     unsigned n_workers;
     _Atomic unsigned generation;
-    _Atomic unsigned clients;
     struct names_cache *names;
+    char apart[64]; /* what each query reads is not in the cache line that each login writes */
+    _Atomic unsigned clients;
     struct {
         pthread_mutex_t lock;
         struct pool_name *databases, *users;

@@ -265,6 +265,8 @@ take_parse(struct session *s, const struct taken *m)
         return parse_large(s, m);
     if (c.bad || types.len < 2 || types.len != 2 + 4 * (size_t)wire_get_u16(&c))
         return malformed(s);
+    if (link_waits(s, sql))
+        return TAKE_WAIT;
     st = statement_intern(s, sql, types, take_may_parse(s, sql), &parsed);
     s->n_new_shapes += parsed;
     answer = parse_whole(s, m, name, st);

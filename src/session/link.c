@@ -107,6 +107,13 @@ link_find(struct session *s)
     return true;
 }
 
+bool
+link_waits(struct session *s, struct slice sql)
+{
+    return s->server == NULL && s->routing == NULL && pool_would_wait(s->pool) && !opening_may_be(s, sql) &&
+           !link_find(s);
+}
+
 void
 link_put(struct session *s, struct text *t)
 {

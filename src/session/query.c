@@ -140,9 +140,8 @@ take_query(struct session *s, const struct taken *m)
         session_protocol_error(s, "invalid message format");
         return TAKE_CLOSED;
     }
-    if (s->server == NULL && s->routing == NULL && pool_would_wait(s->pool) && !opening_may_be(s, sql) &&
-        !link_need(s))
-        return TAKE_WAIT; /* it is looked at when it can run */
+    if (link_waits(s, sql))
+        return TAKE_WAIT;
     f = take_facts(s, sql);
     if (s->routing != NULL)
         choose_request(s, f, sql);

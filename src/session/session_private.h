@@ -349,6 +349,8 @@ link_need(struct session *s)
 {
     return (s->server != NULL && s->routing == NULL) || link_find(s);
 }
+/* SQL, which takes a server, waits for one: it is looked at when it can run. */
+bool link_waits(struct session *s, struct slice sql);
 /* Give the server back when nothing keeps it. */
 void link_try_give_back(struct session *s);
 /* The client goes: what becomes of its server. */
