@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Addresses of TCP and Unix sockets. Pure, but for resolve_start() and net_address_name(). */
+/* Addresses of TCP and Unix sockets. Pure, but for net_address_name(). */
 #ifndef NET_ADDRESS_H
 #define NET_ADDRESS_H
 
@@ -8,7 +8,6 @@
 #include <sys/un.h>
 
 #include "base/fault.h"
-#include "loop/helper.h"
 
 struct net_address {
     socklen_t len; /* 0: none */
@@ -31,6 +30,7 @@ bool net_address_door(struct net_address *a, const char *dir, uint16_t port);
 /* "10.0.0.1", "::1" or "unix", and the port (0 for Unix sockets). */
 void net_address_host(const struct net_address *a, char out[NET_ADDRESS_TEXT]);
 uint16_t net_address_port(const struct net_address *a);
+void net_address_set_port(struct net_address *a, uint16_t port); /* IPv4 and IPv6 */
 /* "10.0.0.1:5432", "[::1]:5432", "unix:/path". */
 void net_address_print(const struct net_address *a, char out[NET_ADDRESS_TEXT]);
 /* The other end, or our own, of a connected socket. */
@@ -49,19 +49,5 @@ struct tcp_options {
 bool net_set(int fd, int level, int name, int value);
 /* TCP_NODELAY and the options; errors are ignored. */
 void net_tune(int fd, const struct tcp_options *o);
-
-#define RESOLVE_MAX 8
-
-/* Look NAME up on a helper thread (getaddrinfo(3)). The caller embeds it and fills job.from and
- * job.done.deliver. */
-struct resolve {
-    struct job job;
-    char host[256];
-    uint16_t port;
-    unsigned n; /* addresses found; 0: message says why */
-    struct net_address found[RESOLVE_MAX];
-    char message[128];
-};
-bool resolve_start(struct helper *h, struct resolve *r);
 
 #endif

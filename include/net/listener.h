@@ -4,6 +4,7 @@
 #define NET_LISTENER_H
 
 #include "base/fault.h"
+#include "loop/worker.h"
 #include "net/address.h"
 
 #define LISTEN_BATCH 64 /* connections taken in one turn, so that a flood does not stop the others */

@@ -64,10 +64,10 @@ struct pool {
     struct ring idle, used, connecting, leaving,
         waiters; /* used: lent or being cleaned; leaving: farewell said */
     unsigned n_idle, n_used, n_connecting, n_leaving, n_waiters, n_sessions;
-    unsigned n_holders;                /* besides sessions: who keeps a pointer to it */
-    unsigned host_turn;                /* of the hosts in its target */
-    unsigned n_asking;                 /* questions to other workers under way */
-    unsigned generation, epoch, flags; /* of the registry, when last looked at */
+    unsigned n_holders;                         /* besides sessions: who keeps a pointer to it */
+    unsigned host_turn;                         /* of the hosts in its target */
+    unsigned n_asking;                          /* questions to other workers under way */
+    unsigned generation, epoch, flags, n_moves; /* of the registry and its names, when last looked at */
     struct timer retry;
     struct pool_welcome welcome[POOL_WELCOMES];
     unsigned n_welcomes;

@@ -42,7 +42,9 @@ struct pool_shared {
     struct pool_slot *slots; /* one for each worker */
 };
 
-struct registry *registry_new(struct worker *const *workers, unsigned n_workers);
+struct resolver;
+/* BY looks up names of servers; NULL: their hosts are addresses and folders. */
+struct registry *registry_new(struct worker *const *workers, unsigned n_workers, const struct resolver *by);
 void registry_free(struct registry *r);
 unsigned registry_n_workers(const struct registry *r);
 struct worker *registry_worker(const struct registry *r, unsigned index);

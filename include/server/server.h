@@ -34,8 +34,8 @@ struct server_target {
     int64_t connect_timeout_us;
     char *connect_query;       /* "" for none */
     struct params *startup;    /* start-up parameters to send, of the worker's table */
-    struct helper *helper;     /* for names and PBKDF2 */
-    struct names_cache *names; /* NULL: names are looked up each time */
+    struct helper *helper;     /* for PBKDF2 */
+    struct names_cache *names; /* NULL: hosts are addresses and folders */
     unsigned *host_turn;       /* which of the hosts of a list is next; NULL: there is no list */
     bool in_turn;              /* each connection goes to the next of them */
     struct ring *cancels;      /* cancel requests under way on this worker */

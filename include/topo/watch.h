@@ -6,7 +6,7 @@
 
 #include "base/text.h"
 #include "conf/conf.h"
-#include "loop/helper.h"
+#include "net/resolve.h"
 #include "topo/topology.h"
 
 struct watch;
@@ -20,10 +20,9 @@ typedef void watch_on_topology(void *owner, struct topology *t);
  * NULL. */
 typedef char *watch_find_password(void *owner, struct slice role);
 
-/* CONTROL: the worker whose loop runs the probes. HELPER looks names up; NULL: hosts are addresses and folders.
- */
+/* CONTROL: the worker whose loop runs the probes. BY looks names up. */
 struct watch *
-watch_new(struct worker *control, struct helper *helper, watch_on_topology *on_topology, void *owner);
+watch_new(struct worker *control, const struct resolver *by, watch_on_topology *on_topology, void *owner);
 /* Before watch_configure(). OWNER is that of watch_new(). */
 void watch_set_find_password(struct watch *w, watch_find_password *find);
 /* On the control thread, whose loop turns once more for what is in the mail, or after it ended and before

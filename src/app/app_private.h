@@ -8,6 +8,7 @@
 #include "drain_private.h"
 #include "listen_private.h"
 #include "options_private.h"
+#include "server/zones.h"
 #include "session/hall.h"
 #include "session/lookup.h"
 #include "session/session.h"
@@ -26,6 +27,8 @@ struct app {
     struct worker **workers; /* the halls', for visits */
     unsigned n_halls;
     struct registry *registry;
+    struct resolver resolver;
+    struct zones *zones;
     struct helper *helper, *outside[HALL_N_OUTSIDE];
     struct lookups *lookups;
     struct watch *watch;
@@ -70,6 +73,12 @@ void app_build(struct app *a);
 void app_run(struct app *a);
 void app_done(struct app *a);
 unsigned app_workers_wanted(const struct conf *c);
+
+/* naming.c: how names of servers are looked up. */
+void naming_open(struct app *a);      /* makes the registry too */
+void naming_configure(struct app *a); /* at each reload */
+void naming_end(struct app *a);       /* waits for what is being looked up */
+void naming_done(struct app *a);      /* the registry too */
 
 /* process.c */
 void process_raise_limits(const struct conf_general *g);

@@ -41,7 +41,7 @@ app_build(struct app *a)
     console_init(&a->console);
     atomic_init(&a->next_id, a->takeover.next_id + 1);
     make_halls(a);
-    a->registry = registry_new(a->workers, a->n_halls);
+    naming_open(a);
     a->helper = helper_new(HELPER_THREADS, HELPER_JOBS);
     for (unsigned i = 0; i < HALL_N_OUTSIDE; i++)
         a->outside[i] = helper_new(OUTSIDE_THREADS, OUTSIDE_JOBS);
@@ -97,7 +97,7 @@ app_done(struct app *a)
         hall_done(&a->halls[i]);
     catalogs_done(a);
     nodes_done(a);
-    registry_free(a->registry);
+    naming_done(a);
     worker_done(&a->control);
     mem_free(a->halls);
     mem_free(a->workers);

@@ -126,6 +126,7 @@ servers_closed(struct worker *w, struct visit *v)
     struct app *a = app_of_control(w);
 
     (void)v;
+    naming_end(a);
     helper_free(a->helper);
     for (unsigned i = 0; i < HALL_N_OUTSIDE; i++)
         a->left_behind = helper_abandon(a->outside[i]) || a->left_behind;

@@ -66,7 +66,7 @@ nodes_password(void *owner, struct slice role)
 void
 nodes_open(struct app *a)
 {
-    a->watch = watch_new(&a->control, a->helper, on_topology, a);
+    a->watch = watch_new(&a->control, &a->resolver, on_topology, a);
     watch_set_find_password(a->watch, nodes_password);
 }
 

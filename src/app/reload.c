@@ -61,6 +61,7 @@ publish(struct app *a, struct task *e)
         .from = &a->control, .workers = a->workers, .n = a->n_halls, .at_each = configure, .home = published
     };
     visit_start(&p->visit);
+    naming_configure(a);
     nodes_configure(a);
 }
 

@@ -2,10 +2,13 @@
 /* A configuration with all that it names. */
 #include "setup_private.h"
 
+#include <errno.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "net/resolve.h"
 
 void
 loaded_done(struct loaded *l)
@@ -191,10 +194,22 @@ load_tls(struct loaded *l, const struct loaded *old, struct fault *why)
            load_side(&to_server, &l->setup.server_tls, &l->server_mark, why);
 }
 
+/* Options that this program, or this machine, gives no effect. */
+static void
+warn_about_names(const struct conf_general *g)
+{
+    if (!resolve_has_cares() && (g->resolv_conf[0] != '\0' || g->dns_zone_check_period > 0))
+        log_warning(
+            "resolv_conf and dns_zone_check_period have no effect: this pgweir was built without c-ares");
+    else if (g->resolv_conf[0] != '\0' && access(g->resolv_conf, R_OK) == -1)
+        log_warning("resolv_conf: cannot read %s: %s", g->resolv_conf, strerror(errno));
+}
+
 bool
 loaded_make(struct loaded *l, struct conf *conf, const struct loaded *old, enum loading how, struct fault *why)
 {
     *l = (struct loaded){ .setup.conf = conf };
+    warn_about_names(&conf->general);
     if (load_secrets(l, old, how, why) && load_hba(l, old, how, why) && load_tls(l, old, why))
         return true;
     loaded_done(l);

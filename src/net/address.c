@@ -80,6 +80,15 @@ net_address_port(const struct net_address *a)
 }
 
 void
+net_address_set_port(struct net_address *a, uint16_t port)
+{
+    if (a->any.sa_family == AF_INET)
+        a->v4.sin_port = htons(port);
+    else
+        a->v6.sin6_port = htons(port);
+}
+
+void
 net_address_print(const struct net_address *a, char out[NET_ADDRESS_TEXT])
 {
     char host[NET_ADDRESS_TEXT];
@@ -108,39 +117,6 @@ net_address_local(struct net_address *a, int fd)
     a->len = sizeof(*a) - offsetof(struct net_address, any);
     if (getsockname(fd, &a->any, &a->len) == -1)
         a->len = 0;
-}
-
-static void
-look_up(struct job *j)
-{
-    struct resolve *r = container_of(j, struct resolve, job);
-    struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG }, *list = NULL;
-    char port[8];
-    int code;
-
-    snprintf(port, sizeof(port), "%u", r->port);
-    code = getaddrinfo(r->host, port, &hints, &list);
-    r->n = 0;
-    snprintf(r->message, sizeof(r->message), "%s", code == 0 ? "no address" : gai_strerror(code));
-    for (struct addrinfo *at = list; at != NULL && r->n < RESOLVE_MAX; at = at->ai_next) {
-        struct net_address *a = &r->found[r->n];
-
-        if (at->ai_addrlen > sizeof(*a) - offsetof(struct net_address, any))
-            continue;
-        memset(a, 0, sizeof(*a));
-        memcpy(&a->any, at->ai_addr, at->ai_addrlen);
-        a->len = at->ai_addrlen;
-        r->n++;
-    }
-    if (list != NULL)
-        freeaddrinfo(list);
-}
-
-bool
-resolve_start(struct helper *h, struct resolve *r)
-{
-    r->job.run = look_up;
-    return helper_submit(h, &r->job);
 }
 
 bool

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "pool_private.h"
+#include "server/names.h"
 
 #define LOOK_FIRST_US \
     1000 /* a server idle for longer is looked at before it is lent: it may have died just now */
@@ -65,6 +66,28 @@ pool_publish(struct pool *p)
 }
 
 void
+pool_check_address(struct pool *p, struct server *s)
+{
+    struct names_cache *names = registry_names(p->pools->registry);
+
+    s->old = s->old || (p->n_moves > 0 && !names_cache_has(names, p->target.host, &s->address));
+}
+
+static void
+leave_old_addresses(struct pool *p)
+{
+    struct names_cache *names = registry_names(p->pools->registry);
+    struct ring *lists[] = { &p->idle, &p->used, &p->connecting };
+
+    if (p->n_moves == names_cache_n_moves(names))
+        return;
+    p->n_moves = names_cache_n_moves(names);
+    for (size_t i = 0; i < 3; i++)
+        ring_each (r, lists[i])
+            pool_check_address(p, container_of(r, struct server, in_pool));
+}
+
+void
 pool_renew(struct pool *p)
 {
     struct registry *r = p->pools->registry;
@@ -72,6 +95,7 @@ pool_renew(struct pool *p)
     p->generation = registry_generation(r);
     p->flags = registry_flags(r, slice_str(p->name));
     p->epoch = registry_epoch(r, slice_str(p->name)) + atomic_load(&p->shared->epoch);
+    leave_old_addresses(p);
 }
 
 bool

@@ -22,6 +22,7 @@ void pool_publish(struct pool *p);            /* show waiters and idle servers t
 void pool_detach(struct pool *p, struct server *s); /* out of its list and count */
 void pool_attach(struct pool *p, struct server *s, struct ring *list);
 void pool_renew(struct pool *p);
+void pool_check_address(struct pool *p, struct server *s); /* old: its host has lost the address it is at */
 /* Flags and epoch, when the registry's generation moved. */
 static inline void
 pool_refresh(struct pool *p)

@@ -57,13 +57,13 @@ struct registry {
 };
 
 struct registry *
-registry_new(struct worker *const *workers, unsigned n_workers)
+registry_new(struct worker *const *workers, unsigned n_workers, const struct resolver *by)
 {
     struct registry *r = mem_new(struct registry);
 
     r->workers = workers;
     r->n_workers = n_workers;
-    r->names = names_cache_new();
+    r->names = names_cache_new(by, &r->generation);
     pthread_mutex_init(&r->shared.lock, NULL);
     return r;
 }

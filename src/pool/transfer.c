@@ -54,7 +54,8 @@ on_arrival(struct worker *w, struct mail *m)
     atomic_fetch_sub(&slot->incoming, 1);
     server_join(s, p->pools->turn, &p->target, p);
     pool_refresh(p);
-    if (s->stream.stage != STREAM_OPEN || s->epoch != p->epoch) {
+    pool_check_address(p, s);
+    if (s->stream.stage != STREAM_OPEN || s->epoch != p->epoch || s->old) {
         fault_set(&why, "57P01", "obsolete connection");
         pool_attach(p, s, &p->used);
         server_close(s, &why);

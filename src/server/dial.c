@@ -70,11 +70,7 @@ on_looked_up(struct worker *w, struct mail *m)
     struct server *s = l->server;
     struct fault why;
 
-    if (l->names != NULL) {
-        names_cache_count(l->names, -1);
-        if (!l->resolve.job.dropped)
-            names_cache_add(l->names, &l->resolve, w->now_us);
-    }
+    names_cache_take(l->names, &l->resolve, w->now_us);
     if (s != NULL) {
         s->login->lookup = NULL;
         if (!use_addresses(s, &l->resolve, &why))
@@ -87,29 +83,26 @@ static bool
 look_up(struct server *s, struct fault *why)
 {
     const struct server_target *t = s->target;
-    struct lookup *l = mem_new(struct lookup);
-    bool ok = true, known;
+    struct lookup *l;
+    enum names_answer answer;
+    bool ok;
 
+    if (strlen(s->login->host) >= sizeof(l->resolve.host))
+        return fault_set(why, "08001", "the host name is too long");
+    l = mem_new(struct lookup);
     l->names = t->names;
+    l->server = s;
     l->resolve.port = t->port;
-    snprintf(l->resolve.host, sizeof(l->resolve.host), "%s", s->login->host);
-    known = l->names != NULL && names_cache_find(l->names, &l->resolve, s->stream.turn->worker->now_us);
-    if (strlen(s->login->host) >= sizeof(l->resolve.host)) {
-        ok = fault_set(why, "08001", "the host name is too long");
-    } else if (known) {
-        ok = use_addresses(s, &l->resolve, why);
-    } else {
-        l->server = s;
-        l->resolve.job.from = s->stream.turn->worker;
-        l->resolve.job.done.deliver = on_looked_up;
-        if (resolve_start(t->helper, &l->resolve)) {
-            if (l->names != NULL)
-                names_cache_count(l->names, 1);
-            s->login->lookup = l;
-            return true;
-        }
-        ok = fault_set(why, "08001", "too many name look-ups are waiting");
+    l->resolve.job.from = s->stream.turn->worker;
+    l->resolve.job.done.deliver = on_looked_up;
+    strcpy(l->resolve.host, s->login->host);
+    answer = names_cache_ask(l->names, &l->resolve, s->stream.turn->worker->now_us);
+    if (answer == NAMES_ASKED) {
+        s->login->lookup = l;
+        return true;
     }
+    ok = answer == NAMES_KNOWN ? use_addresses(s, &l->resolve, why)
+                               : fault_set(why, "08001", "too many name look-ups are waiting");
     mem_free(l);
     return ok;
 }

@@ -3,6 +3,7 @@
 #ifndef SERVER_SERVER_PRIVATE_H
 #define SERVER_SERVER_PRIVATE_H
 
+#include "net/resolve.h"
 #include "server/server.h"
 
 struct lookup;

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "server/names.h"
 #include "session_private.h"
 #include "wire/startup.h"
 
@@ -103,18 +104,24 @@ dial(struct peer_request *r, const struct net_address *a)
 }
 
 static void
+use_answer(struct peer_request *r, const struct resolve *answer)
+{
+    if (answer->n == 0)
+        finish(r, answer->message);
+    else
+        dial(r, &answer->found[0]);
+}
+
+static void
 on_resolved(struct worker *w, struct mail *m)
 {
     struct look_up *l = container_of(m, struct look_up, resolve.job.done);
     struct peer_request *r = l->request;
 
-    (void)w;
+    names_cache_take(registry_names(hall_of(w)->registry), &l->resolve, w->now_us);
     if (r != NULL) {
         r->look_up = NULL;
-        if (l->resolve.n == 0)
-            finish(r, l->resolve.message);
-        else
-            dial(r, &l->resolve.found[0]);
+        use_answer(r, &l->resolve);
     }
     mem_free(l);
 }
@@ -123,19 +130,25 @@ static void
 look_up(struct peer_request *r, const struct conf_peer *p)
 {
     struct look_up *l = mem_new(struct look_up);
+    struct worker *w = &r->hall->worker;
+    enum names_answer answer;
 
     l->request = r;
     l->resolve.port = (uint16_t)p->port;
     snprintf(l->resolve.host, sizeof(l->resolve.host), "%s", p->host);
-    l->resolve.job.from = &r->hall->worker;
+    l->resolve.job.from = w;
     l->resolve.job.done.deliver = on_resolved;
     r->look_up = l;
     r->stage = STAGE_RESOLVING;
-    if (resolve_start(r->hall->helper, &l->resolve))
+    answer = names_cache_ask(registry_names(r->hall->registry), &l->resolve, w->now_us);
+    if (answer == NAMES_ASKED)
         return;
-    mem_free(l);
     r->look_up = NULL;
-    finish(r, "too many names are being looked up");
+    if (answer == NAMES_KNOWN)
+        use_answer(r, &l->resolve);
+    else
+        finish(r, "too many names are being looked up");
+    mem_free(l);
 }
 
 static void

@@ -87,7 +87,7 @@ schedule(struct watch_node *n, int64_t now_us)
 void
 check_at_once(struct watch_node *n)
 {
-    if (n->resolve != NULL && n->address == NULL)
+    if (n->look_up != NULL && n->address == NULL)
         return;
     if (n->ask != NULL && ask_is_busy(n->ask))
         n->again = true;
@@ -248,7 +248,7 @@ on_address(void *owner, const char *address, const char *why)
     struct watch_node *n = owner;
     struct fault fault;
 
-    n->resolve = NULL;
+    n->look_up = NULL;
     if (address == NULL && n->address != NULL)
         return; /* better the last one that was known than none */
     if (address == NULL) {
@@ -272,22 +272,22 @@ wants_address(const struct watch_node *n, int64_t now_us)
 {
     bool failing = !n->health.up || n->health.n_bad > 0;
 
-    if (!n->named || n->resolve != NULL)
+    if (!n->named || n->look_up != NULL)
         return false;
-    return n->address == NULL || now_us - n->resolved_us >= (failing ? RE_RESOLVE_US : RESOLVE_US);
+    return n->address == NULL || now_us - n->looked_up_us >= (failing ? RE_RESOLVE_US : RESOLVE_US);
 }
 
 static void
 look_up(struct watch_node *n, int64_t now_us)
 {
     struct watch *w = n->cluster->watch;
-    struct resolve_question q = { .host = n->conf->host,
+    struct look_up_question q = { .host = n->conf->host,
                                   .last = n->address,
                                   .failed = n->health.tried && !n->health.up };
 
-    n->resolved_us = now_us;
-    n->resolve = node_resolve(w->helper, w->control, &q, on_address, n);
-    if (n->resolve == NULL)
+    n->looked_up_us = now_us;
+    n->look_up = node_look_up(w->resolver, w->control, &q, on_address, n);
+    if (n->look_up == NULL)
         on_address(n, NULL, "too many look-ups wait");
 }
 
@@ -334,7 +334,7 @@ check_new(struct watch_cluster *c, const struct conf_node *conf)
     timer_init(&n->timer, on_due);
     if (conf->host[0] == '\0')
         n->address = mem_strdup("/var/run/postgresql");
-    else if (resolve_is_plain(conf->host))
+    else if (node_host_is_plain(conf->host))
         n->address = mem_strdup(conf->host);
     n->named = n->address == NULL;
     ask_in(n, 0);
@@ -352,7 +352,7 @@ void
 check_free(struct watch_node *n)
 {
     n->closing = true;
-    resolve_forget(n->resolve);
+    node_look_up_forget(n->look_up);
     timer_stop(n->cluster->watch->control, &n->timer);
     link_down(n);
     mem_free(n->address);

@@ -345,12 +345,12 @@ on_publish(struct timer *t)
 }
 
 struct watch *
-watch_new(struct worker *control, struct helper *helper, watch_on_topology *on_topology, void *owner)
+watch_new(struct worker *control, const struct resolver *by, watch_on_topology *on_topology, void *owner)
 {
     struct watch *w = mem_new(struct watch);
 
     w->control = control;
-    w->helper = helper;
+    w->resolver = by;
     w->on_topology = on_topology;
     w->owner = owner;
     timer_init(&w->publish_timer, on_publish);

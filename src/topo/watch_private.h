@@ -12,8 +12,8 @@
 #include "health_private.h"
 #include "history_private.h"
 #include "lag_private.h"
+#include "look_up_private.h"
 #include "probe_private.h"
-#include "resolve_private.h"
 #include "topo/watch.h"
 
 struct watch_node {
@@ -36,10 +36,10 @@ struct watch_node {
     bool anew;          /* what it said does not fit what is known: everything is to be asked */
     bool again;         /* somebody wants an answer to a question sent later than the one under way */
     bool closing;
-    bool named;              /* its host is a name, to be looked up */
-    char *address;           /* NULL: not known yet */
-    struct resolve *resolve; /* under way, or NULL */
-    int64_t resolved_us;     /* when that was started last */
+    bool named;                   /* its host is a name, to be looked up */
+    char *address;                /* NULL: not known yet */
+    struct node_look_up *look_up; /* under way, or NULL */
+    int64_t looked_up_us;         /* when that was started last */
 };
 
 struct watch_cluster {
@@ -64,7 +64,7 @@ struct watch_cluster {
 
 struct watch {
     struct worker *control;
-    struct helper *helper;
+    const struct resolver *resolver;
     watch_on_topology *on_topology;
     watch_find_password *find_password;
     void *owner;

@@ -32,6 +32,7 @@ static const struct {
     [ADMIN_VIEW_LISTENERS] = { listeners_each, listeners_home },
     [ADMIN_VIEW_MEM] = { mem_each, mem_home },
     [ADMIN_VIEW_DNS_HOSTS] = { NULL, dns_hosts_home },
+    [ADMIN_VIEW_DNS_ZONES] = { NULL, dns_zones_home },
     [ADMIN_VIEW_PEERS] = { NULL, peers_home },
     [ADMIN_VIEW_PEER_POOLS] = { peer_pools_each, NULL },
 };

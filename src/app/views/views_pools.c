@@ -289,11 +289,18 @@ count_users(const struct hall_setup *s)
     return n;
 }
 
+static void
+count_zone(void *owner, const struct zones_shown *z)
+{
+    (void)z;
+    ++*(int64_t *)owner;
+}
+
 void
 lists_home(struct task *e)
 {
-    int64_t pools = 0;
-    unsigned names, queries;
+    struct names_counts names = names_cache_counts(registry_names(e->app->registry));
+    int64_t pools = 0, zones = 0;
 
     for (const struct tally *a = e->gather.first; a != NULL; a = a->next)
         pools++;
@@ -307,11 +314,11 @@ lists_home(struct task *e)
     put_list(e, "login_clients", e->gather.n[LOGIN_CLIENTS]);
     put_list(e, "free_servers", 0);
     put_list(e, "used_servers", e->gather.n[USED_SERVERS]);
-    names_cache_counts(registry_names(e->app->registry), &names, &queries);
-    put_list(e, "dns_names", names);
-    put_list(e, "dns_zones", 0);
-    put_list(e, "dns_queries", queries);
-    put_list(e, "dns_pending", 0);
+    zones_each(e->app->zones, count_zone, &zones);
+    put_list(e, "dns_names", names.names);
+    put_list(e, "dns_zones", zones);
+    put_list(e, "dns_queries", names.queries);
+    put_list(e, "dns_pending", names.waiting);
     if (e->compat)
         return;
     put_list(e, "cancel_requests", e->gather.n[CANCELS]);

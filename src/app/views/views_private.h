@@ -23,7 +23,7 @@ view_each stats_each;
 view_home stats_home, stats_totals_home, stats_averages_home, totals_home;
 /* views_process.c */
 view_each mem_each;
-view_home config_home, version_home, state_home, mem_home, dns_hosts_home;
+view_home config_home, version_home, state_home, mem_home, dns_hosts_home, dns_zones_home;
 
 /* nodes.c */
 view_each nodes_each, routes_each;

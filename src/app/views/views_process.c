@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* CONFIG, VERSION, STATE, MEM, DNS_HOSTS. */
+/* CONFIG, VERSION, STATE, MEM, DNS_HOSTS, DNS_ZONES. */
 #include "base/clock.h"
 #include "server/names.h"
 #include "views_private.h"
@@ -131,7 +131,7 @@ mem_home(struct task *e)
     put_mem(e, "iobuf", STREAM_RECV, n[MEM_BUFFERS], n[MEM_BUFFER_BYTES]);
 }
 
-/* ---- DNS_HOSTS ---- */
+/* ---- DNS_HOSTS, DNS_ZONES ---- */
 
 static void
 put_name(void *owner, const struct names_shown *n)
@@ -155,4 +155,21 @@ void
 dns_hosts_home(struct task *e)
 {
     names_cache_each(registry_names(e->app->registry), put_name, e);
+}
+
+static void
+put_zone(void *owner, const struct zones_shown *z)
+{
+    struct task *e = owner;
+
+    admin_put_str(&e->table, z->name);
+    admin_put_int(&e->table, z->serial);
+    admin_put_int(&e->table, z->n_hosts);
+    admin_row_end(&e->table);
+}
+
+void
+dns_zones_home(struct task *e)
+{
+    zones_each(e->app->zones, put_zone, e);
 }

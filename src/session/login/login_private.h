@@ -4,6 +4,7 @@
 #define SESSION_LOGIN_PRIVATE_H
 
 #include "auth/scram.h"
+#include "loop/helper.h"
 #include "session/lookup.h"
 #include "session_private.h"
 

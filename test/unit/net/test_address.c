@@ -159,49 +159,6 @@ tuning_sets_what_was_asked(void **state)
     assert_false(net_set(-1, SOL_SOCKET, SO_KEEPALIVE, 1));
 }
 
-struct asked {
-    struct worker worker;
-    struct resolve resolve;
-    bool done;
-};
-
-static void
-on_resolved(struct worker *w, struct mail *m)
-{
-    struct asked *a = container_of(m, struct asked, resolve.job.done);
-
-    a->done = true;
-    worker_stop(w);
-}
-
-static void
-names_are_looked_up_on_a_helper_thread(void **state)
-{
-    struct helper *h = helper_new(1, 1);
-    struct asked a = { .done = false };
-    char text[NET_ADDRESS_TEXT];
-
-    (void)state;
-    worker_init(&a.worker, 0);
-    a.resolve.job.from = &a.worker;
-    a.resolve.job.done.deliver = on_resolved;
-    strcpy(a.resolve.host, "127.0.0.2");
-    a.resolve.port = 4711;
-    assert_true(resolve_start(h, &a.resolve));
-    worker_run(&a.worker);
-    assert_true(a.done);
-    assert_int_equal(a.resolve.n, 1);
-    net_address_print(&a.resolve.found[0], text);
-    assert_string_equal(text, "127.0.0.2:4711");
-    strcpy(a.resolve.host, "no name");
-    assert_true(resolve_start(h, &a.resolve));
-    worker_run(&a.worker);
-    assert_int_equal(a.resolve.n, 0);
-    assert_true(a.resolve.message[0] != '\0');
-    helper_free(h);
-    worker_done(&a.worker);
-}
-
 int
 main(void)
 {
@@ -212,7 +169,6 @@ main(void)
         cmocka_unit_test(no_address_prints_as_nothing),
         cmocka_unit_test(both_ends_of_a_connection_know_each_other),
         cmocka_unit_test(tuning_sets_what_was_asked),
-        cmocka_unit_test(names_are_looked_up_on_a_helper_thread),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

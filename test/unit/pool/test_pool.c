@@ -144,7 +144,7 @@ set_up(void **state)
         net_turn_init(&p->halls[i].turn, &p->halls[i].worker);
         p->workers[i] = &p->halls[i].worker;
     }
-    p->registry = registry_new(p->workers, 2);
+    p->registry = registry_new(p->workers, 2, NULL);
     p->secrets = secrets_empty();
     *state = p;
     return 0;

@@ -14,7 +14,7 @@ registry(void)
 {
     static struct worker *none[1];
 
-    return registry_new(none, 1);
+    return registry_new(none, 1, NULL);
 }
 
 /* ---- servers ---- */

@@ -17,7 +17,7 @@
 
 struct scene {
     struct worker worker;
-    struct helper *helper;
+    struct resolver resolver;
     struct watch *watch;
     struct fake_node fake[N];
     struct topology *now; /* the newest */
@@ -118,8 +118,8 @@ scene_init(struct scene *s)
     memset(s, 0, sizeof(*s));
     log_set_level(LOG_LEVEL_FATAL);
     worker_init(&s->worker, 0);
-    s->helper = helper_new(1, 10);
-    s->watch = watch_new(&s->worker, s->helper, on_topology, s);
+    s->resolver.helper = helper_new(1, 10);
+    s->watch = watch_new(&s->worker, &s->resolver, on_topology, s);
     s->until = never;
     s->since_us = clock_now_us();
     timer_init(&s->poll, on_poll);
@@ -136,7 +136,7 @@ turned(struct scene *s)
 static inline void
 scene_done(struct scene *s)
 {
-    helper_free(s->helper);
+    helper_free(s->resolver.helper);
     watch_free(s->watch);
     s->mark = 1;
     wait_until(s, turned);
