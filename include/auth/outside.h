@@ -11,7 +11,7 @@
 
 /* As in pg_hba.conf. Texts are NULL when they are not set. */
 struct outside_ldap {
-    char *server; /* one or several, with spaces */
+    char *server; /* one or several, with spaces; NULL or "": those that DNS names for base_dn */
     char *scheme; /* ldap or ldaps */
     char *prefix, *suffix;
     char *base_dn, *bind_dn, *bind_password, *attribute, *filter;

@@ -119,9 +119,9 @@ ldap_is_whole(const struct outside_ldap *l, struct fault *why)
     bool search = l->base_dn != NULL || l->bind_dn != NULL || l->bind_password != NULL ||
                   l->attribute != NULL || l->filter != NULL;
 
-    if (l->server == NULL || l->server[0] == '\0')
+    if ((l->server == NULL || l->server[0] == '\0') && l->base_dn == NULL)
         return fault_set(why, "F0000",
-                         "method \"ldap\" needs ldapserver or ldapurl: servers are not looked for in DNS");
+                         "method \"ldap\" needs ldapserver, or ldapbasedn for a search at the servers in DNS");
     if (affixes == search)
         return fault_set(why, "F0000",
                          "method \"ldap\" needs either ldapprefix and ldapsuffix, or ldapbasedn for a search");

@@ -3,6 +3,7 @@
  * Each step of the conversation has a limit on its time; for helper threads only. */
 #include "auth/outside.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -69,8 +70,9 @@ outside_take_url(struct outside_ldap *l, const char *url, struct fault *why)
 struct asking {
     const struct outside_ldap *options;
     const struct outside_who *who;
-    LDAP *link;
     struct fault *why;
+    char *urls; /* one for each of the servers */
+    LDAP *link;
 };
 
 static bool
@@ -78,26 +80,56 @@ failed(const struct asking *a, const char *what, int code)
 {
     bool wrong = code == LDAP_INVALID_CREDENTIALS || code == LDAP_INAPPROPRIATE_AUTH;
 
-    return fault_set(a->why, wrong ? "28P01" : "58000", "LDAP server %.80s: %s: %.80s", a->options->server,
-                     what, ldap_err2string(code));
+    return fault_set(a->why, wrong ? "28P01" : "58000", "LDAP server %.80s: %s: %.80s", a->urls, what,
+                     ldap_err2string(code));
 }
 
-/* One URL for each of the servers. */
+/* SERVERS with spaces between; PORT is "" where they have theirs. */
 static char *
-urls_of(const struct outside_ldap *l)
+urls_of(const struct outside_ldap *l, const char *servers, const char *port)
 {
-    const char *scheme = l->scheme == NULL ? "ldap" : l->scheme;
-    long long port = l->port > 0 ? l->port : strcmp(scheme, "ldaps") == 0 ? LDAPS_PORT : LDAP_PORT;
+    const char *scheme = l->scheme == NULL ? "ldap" : l->scheme, *rest = servers;
     struct text urls = { 0 };
-    const char *rest = l->server;
 
     while (*(rest += strspn(rest, " ")) != '\0') {
         int len = (int)strcspn(rest, " ");
 
-        text_printf(&urls, "%s%s://%.*s:%lld", urls.len == 0 ? "" : " ", scheme, len, rest, port);
+        text_printf(&urls, "%s%s://%.*s%s", urls.len == 0 ? "" : " ", scheme, len, rest, port);
         rest += len;
     }
     return text_take(&urls);
+}
+
+/* SRV records of the domain that the search starts at: of dc=example,dc=com those of _ldap._tcp.example.com. */
+static bool
+find_servers(struct asking *a)
+{
+    char *domain = NULL, *servers = NULL;
+
+    if (ldap_dn2domain(a->options->base_dn, &domain) != LDAP_SUCCESS || domain == NULL || domain[0] == '\0')
+        return fault_set(a->why, "58000", "LDAP: no domain can be made of ldapbasedn \"%.100s\"",
+                         a->options->base_dn);
+    if (ldap_domain2hostlist(domain, &servers) == LDAP_SUCCESS && servers != NULL)
+        a->urls = urls_of(a->options, servers, "");
+    else
+        fault_set(a->why, "58000", "LDAP: DNS names no server (SRV) for \"%.100s\"", domain);
+    ldap_memfree(servers);
+    ldap_memfree(domain);
+    return a->urls != NULL;
+}
+
+static bool
+name_servers(struct asking *a)
+{
+    const struct outside_ldap *l = a->options;
+    bool safe = l->scheme != NULL && strcmp(l->scheme, "ldaps") == 0;
+    char port[24];
+
+    if (l->server == NULL || l->server[0] == '\0')
+        return find_servers(a);
+    snprintf(port, sizeof(port), ":%lld", (long long)(l->port > 0 ? l->port : safe ? LDAPS_PORT : LDAP_PORT));
+    a->urls = urls_of(l, l->server, port);
+    return true;
 }
 
 static bool
@@ -105,10 +137,8 @@ open_link(struct asking *a)
 {
     int64_t us = a->who->timeout_us;
     struct timeval limit = { us / 1000000, us % 1000000 };
-    char *urls = urls_of(a->options);
-    int version = LDAP_VERSION3, code = ldap_initialize(&a->link, urls);
+    int version = LDAP_VERSION3, code = ldap_initialize(&a->link, a->urls);
 
-    mem_free(urls);
     if (code != LDAP_SUCCESS)
         return failed(a, "cannot be used", code);
     ldap_set_option(a->link, LDAP_OPT_PROTOCOL_VERSION, &version);
@@ -162,7 +192,7 @@ only_entry(const struct asking *a, LDAPMessage *found)
 {
     if (ldap_count_entries(a->link, found) == 1)
         return ldap_get_dn(a->link, ldap_first_entry(a->link, found));
-    fault_set(a->why, "28P01", "LDAP server %.80s: %d entries for user \"%.63s\"", a->options->server,
+    fault_set(a->why, "28P01", "LDAP server %.80s: %d entries for user \"%.63s\"", a->urls,
               ldap_count_entries(a->link, found), a->who->user);
     return NULL;
 }
@@ -247,7 +277,7 @@ bool
 outside_ask_ldap(const struct outside_ldap *l, const struct outside_who *who, struct fault *why)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    struct asking a = { l, who, NULL, why };
+    struct asking a = { .options = l, .who = who, .why = why };
     bool good;
 
     (void)pthread_once(&once, make_ready);
@@ -255,8 +285,9 @@ outside_ask_ldap(const struct outside_ldap *l, const struct outside_who *who, st
         return fault_set(why, "28P01", "the password is empty");
     if (!is_safe(who->user, l->base_dn != NULL))
         return fault_set(why, "28P01", "the user name has characters that LDAP takes for its own");
-    good = open_link(&a) && (l->base_dn != NULL ? find_and_bind(&a) : affix_and_bind(&a));
+    good = name_servers(&a) && open_link(&a) && (l->base_dn != NULL ? find_and_bind(&a) : affix_and_bind(&a));
     close_link(&a);
+    mem_free(a.urls);
     return good;
 }
 

@@ -2,12 +2,14 @@
 """Passwords that others judge: LDAP (a private slapd) and PAM (a private service, by pam_wrapper)."""
 import os
 import shutil
+import subprocess
 import time
 
 import pytest
 
 from harness import place, wire
 from harness.directory import ADMIN, ADMIN_PASSWORD, BASE, Directory
+from harness.nameserver import SRV, NameServer
 from harness.wait import wait_until
 
 PREFIX = f'ldapprefix="uid=" ldapsuffix=",ou=people,{BASE}"'
@@ -26,11 +28,11 @@ def directory(certs):
 @pytest.fixture
 def hba_weir(make_weir):
     """hba_weir(rules, option=value): a started pgweir with these rules, and a door for the console."""
-    def make(rules, **options):
+    def make(rules, start=True, **options):
         weir = make_weir(start=False, auth_type="hba", **options)
         weir.general["auth_hba_file"] = place.write(f"{weir.folder}/hba.conf", "host pgbouncer admin all trust\n" + rules + "\n")
         weir.write()
-        return weir.start()
+        return weir.start() if start else weir
     return make
 
 
@@ -67,6 +69,27 @@ def test_ldap_in_hba(hba_weir, directory, certs, monkeypatch, how):
         "ldaps": f"ldapscheme=ldaps ldapserver=127.0.0.1 ldapport={directory.tls_port} " + PREFIX,
     }
     check(hba_weir("host all all all ldap " + hba_weir_options[how]))
+
+
+def test_ldap_servers_that_dns_names(hba_weir, directory):
+    """libresolv reads /etc/resolv.conf only: pgweir gets one of its own."""
+    nameserver = NameServer()
+    nameserver.services["_ldap._tcp.example.org"] = directory.port, "localhost"
+    weir = hba_weir(f'host all in_password all ldap ldapserver="" ldapbasedn="dc=example,dc=net"\nhost all app2 all ldap ldapurl="ldap:///{BASE}?uid?sub" ldapbinddn="{ADMIN}" '
+                    f'ldapbindpasswd={ADMIN_PASSWORD}\nhost all all all ldap {SEARCH}', start=False)
+    conf = place.write(f"{weir.folder}/resolv.conf", f"nameserver {nameserver.address}\n", 0o644)
+    weir.outer = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/resolv.conf && exec "$@"', conf]
+    if subprocess.run([*weir.outer, "true"]).returncode != 0:
+        pytest.skip("no mount namespace can be made here")
+    weir.start()
+    try:
+        check(weir)
+        check(weir, "app2")
+        assert nameserver.n_asked("_ldap._tcp.example.org", SRV) > 0
+        assert error_of(weir, "in_password", "in_password-ldap")[:2] == ("FATAL", "28000")
+        assert 'DNS names no server (SRV) for "example.net"' in weir.log()
+    finally:
+        nameserver.stop()
 
 
 def test_ldap_for_all_by_auth_type(make_weir, directory):

@@ -78,7 +78,7 @@ class Pgweir:
         self.peers = peers or {}
         self.userlist = dict(USERS) if userlist is None else dict(userlist)
         self._open, self.olds = [], []
-        self.env, self.prefix, self.pass_fds = {}, [], ()  # of processes started from now on
+        self.env, self.outer, self.prefix, self.pass_fds = {}, [], [], ()  # of processes started from now on; outer runs as we do
         self.write()
 
     def _database(self, entry):
@@ -108,7 +108,7 @@ class Pgweir:
     def start(self, *flags, wait=True):
         assert self.process is None
         log = open(self.log_path, "ab")
-        self.process = subprocess.Popen(place.command(*self.prefix, binary(), *flags, self.ini), stdin=subprocess.DEVNULL, stdout=log,
+        self.process = subprocess.Popen([*self.outer, *place.command(*self.prefix, binary(), *flags, self.ini)], stdin=subprocess.DEVNULL, stdout=log,
                                         stderr=log, cwd=self.folder, env={**environment(), **self.env}, pass_fds=self.pass_fds)
         log.close()
         if wait:

@@ -370,6 +370,7 @@ static const struct {
     { "host all all all sspi", "\"sspi\" is not supported" },
     { "host all all all radius", "\"radius\" is not supported" },
     { "host all all all ldap", "needs ldapserver" },
+    { "host all all all ldap ldapprefix=a", "needs ldapserver" },
     { "host all all all ldap ldapserver=x", "needs either ldapprefix" },
     { "host all all all ldap ldapserver=x ldapprefix=a ldapbasedn=b", "needs either ldapprefix" },
     { "host all all all ldap ldapserver=x ldapbinddn=b", "needs ldapbasedn" },
