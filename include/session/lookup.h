@@ -40,5 +40,7 @@ struct lookup_ask {
 /* Any thread. */
 void lookups_ask(struct lookups *l, struct lookup_ask *a);
 void lookup_ask_free(struct lookup_ask *a);
+/* Connections to DATABASE that nobody waits for are closed. Any thread. */
+void lookups_vacate(struct lookups *l, struct slice database);
 
 #endif

@@ -330,6 +330,41 @@ lookup_ask_free(struct lookup_ask *a)
     mem_free(a);
 }
 
+/* ---- databases that are to be left ---- */
+
+struct vacating {
+    struct mail mail;
+    struct lookups *lookups;
+    char *database;
+};
+
+static void
+on_vacate(struct worker *w, struct mail *m)
+{
+    struct vacating *v = container_of(m, struct vacating, mail);
+
+    (void)w;
+    ring_each_safe (e, &v->lookups->lines) {
+        struct line *line = container_of(e, struct line, entry);
+
+        if (line->first == NULL && same(line->database, v->database))
+            line_close(line);
+    }
+    mem_free(v->database);
+    mem_free(v);
+}
+
+void
+lookups_vacate(struct lookups *l, struct slice database)
+{
+    struct vacating *v = mem_new(struct vacating);
+
+    v->lookups = l;
+    v->database = slice_dup(database);
+    v->mail.deliver = on_vacate;
+    mail_post(l->control, &v->mail);
+}
+
 struct lookups *
 lookups_new(struct worker *control)
 {

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /* DROP DATABASE and its like fail while anybody is connected to the database: servers that only wait there for
- * the next client, and connections that listen for nobody, go first. PostgreSQL waits for them. */
+ * the next client, connections that listen for nobody, and those of auth_query, go first. PostgreSQL waits for
+ * them. */
 #include "pool/vacate.h"
 #include "base/mem.h"
 #include "session/listeners.h"
+#include "session/lookup.h"
 #include "session_private.h"
 
 struct vacating {
@@ -32,6 +34,7 @@ vacate_note(struct session *s, const struct facts *f)
     for (unsigned i = 0; f != NULL && i < f->n_effects; i++) {
         if (f->effects[i].kind != EFFECT_VACATE)
             continue;
+        lookups_vacate(s->hall->lookups, f->effects[i].name);
         for (uint32_t to = 0; to < registry_n_workers(r); to++) {
             struct vacating *v = mem_new(struct vacating);
 

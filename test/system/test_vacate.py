@@ -42,6 +42,13 @@ def test_nor_is_one_that_listened_for_clients(weir):
         c.execute("DROP DATABASE vacated")
 
 
+@pytest.mark.usefixtures("weir")
+def test_nor_is_the_connection_of_auth_query(make_weir):
+    asking = make_weir(databases={"*": {}}, userlist={"lookup": "lookup-pw"}, auth_user="lookup")
+    asking.connect(dbname="vacated").close()
+    asking.connect().execute("DROP DATABASE vacated")
+
+
 def test_a_client_is_in_the_way_until_it_leaves(weir):
     with weir.connect() as c, weir.connect(dbname="vacated") as guest:
         guest.execute("SELECT 1")
