@@ -72,7 +72,7 @@ struct pool {
     struct pool_welcome welcome[POOL_WELCOMES];
     unsigned n_welcomes;
     struct pool_greeting greeting[POOL_GREETINGS]; /* by address of the settings; the newest of two stays */
-    int64_t evict_asked_us;
+    int64_t evict_asked_us, resumed_us;            /* the latter: when a pause ended */
     int64_t empty_us, vacate_us; /* since when nobody uses it; 0: somebody does. vacate_us: pool/vacate.h */
     int64_t suspect_us;          /* a server died then: those idle since before are checked before use */
 };

@@ -126,6 +126,7 @@ struct hall *hall_of(struct worker *w);
 /* From here on: on the hall's thread. */
 void hall_accept(struct hall *h, int fd, bool is_unix);
 void hall_configure(struct hall *h, const struct hall_setup *setup);
+void hall_resume(struct hall *h); /* a PAUSE may be over: who waits goes on, or its time begins */
 /* A new snapshot, taken over: what is not usable any more is closed, who waited for this goes on. */
 void hall_set_topology(struct hall *h, struct topology *t);
 /* A switchover takes its office from NODE of CLUSTER: how many links to it are still at work for clients. */
@@ -135,8 +136,7 @@ void hall_close_node(struct hall *h, const char *node);
 /* What is known of DATABASE from now on; C is taken over. NULL: forget it, nobody looks after it any more. */
 void hall_set_catalog(struct hall *h, const char *database, struct catalog *c);
 /* Drain, step 1: refuse logins with 57P03, but those of the console. Step 2: close listeners (a Unix socket
- * stays open for the console), let clients go with 57P01 at the end of their transactions; idle ones at once.
- * Returns how many sessions are left. */
+ * stays open for the console), clients go with 57P01 at the end of their transactions; idle ones at once. */
 void hall_refuse_logins(struct hall *h);
 void hall_drain(struct hall *h);
 /* End every session now, cancelling what runs. */

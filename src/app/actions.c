@@ -16,8 +16,7 @@ static void
 wake_hall(struct hall *h)
 {
     suspend_end(h);
-    for (struct pool *p = h->pools.first; p != NULL; p = p->next)
-        pool_retry(p);
+    hall_resume(h);
     hall_move_listeners(h);
     stream_flush(&h->turn);
 }

@@ -92,8 +92,12 @@ pool_renew(struct pool *p)
 {
     struct registry *r = p->pools->registry;
 
+    bool was_paused = !pool_may_lend(p);
+
     p->generation = registry_generation(r);
     p->flags = registry_flags(r, slice_str(p->name));
+    if (was_paused && pool_may_lend(p))
+        p->resumed_us = pool_worker(p)->now_us;
     p->epoch = registry_epoch(r, slice_str(p->name)) + atomic_load(&p->shared->epoch);
     leave_old_addresses(p);
 }

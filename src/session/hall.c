@@ -253,6 +253,15 @@ hall_configure(struct hall *h, const struct hall_setup *setup)
 }
 
 void
+hall_resume(struct hall *h)
+{
+    for (struct pool *p = h->pools.first; p != NULL; p = p->next)
+        pool_retry(p);
+    ring_each (r, &h->sessions)
+        timeouts_arm(container_of(r, struct session, in_hall));
+}
+
+void
 hall_refuse_logins(struct hall *h)
 {
     h->draining = true;

@@ -100,7 +100,7 @@ limit_of(const struct session *s, int64_t *since)
             *since = s->routing->held_us;
             return choose_is_paused(s) ? 0 : choose_patience(s); /* it is looked at again and again */
         }
-        *since = s->waiter.since_us;
+        *since = s->waiter.since_us > s->pool->resumed_us ? s->waiter.since_us : s->pool->resumed_us;
         return waiting_limit(s);
     case SESSION_READY:
         return s->status == 'I' ? s->limits.idle_us : block_limit(s, since);

@@ -109,6 +109,28 @@ def test_a_paused_client_is_held_as_long_as_the_pause(make_weir):
     assert w.finish() == [["later"]]
 
 
+def test_who_waited_during_a_pause_does_not_wait_for_ever_afterwards(make_weir):
+    weir = make_weir(default_pool_size=1, query_wait_timeout=1)
+    busy, before, after = [weir.wire() for _ in range(3)]
+    busy.query("BEGIN; SELECT 1")
+    before.send(wire.query("SELECT 1"))
+    console = weir.raw().login("admin", "pgbouncer")
+    console.send(wire.query("PAUSE"))
+    wait_until(lambda: {r["key"]: r["value"] for r in weir.console("SHOW STATE")}["paused"] == "yes")
+    after.send(wire.query("SELECT 1"))
+    with pytest.raises(TimeoutError):
+        before.receive(1.5)
+    weir.console("RESUME")
+    for w in (before, after):
+        with pytest.raises(TimeoutError):
+            w.receive(0.3)  # the pause does not count
+    for w in (before, after):
+        with pytest.raises(wire.ServerError, match="53300"):
+            w.finish()
+    busy.query("COMMIT")
+    assert before.value("SELECT 'kept'") == after.value("SELECT 'kept'") == "kept"
+
+
 def test_cancel_on_the_console_ends_a_waiting_pause(weir):
     busy = weir.wire()
     busy.query("BEGIN; SELECT 1")

@@ -17,13 +17,16 @@ class Witness:
 
     def __init__(self, number, seed, login):
         self.number, self.rng, self.login, self.w, self.turns, self.seen = number, random.Random(seed * 1000 + 100 + number), login, None, 0, {}
+        self.ready = False  # begin() went well on this connection
 
     def run(self, end):
         while time.monotonic() < end:
             try:
                 if self.w is None:
-                    self.w = self.login()
+                    self.w, self.ready = self.login(), False
+                if not self.ready:
                     self.begin()
+                    self.ready = True
                 self.turn()
                 self.turns += 1
             except LOST as e:
