@@ -11,9 +11,10 @@
 #include "net/address.h"
 #include "net/tls.h"
 
-#define STREAM_RECV  (60 * 1024) /* read at once: with its overhead what an unread result may cost */
-#define STREAM_JOIN  (16 * 1024) /* kept input up to this size is put before what is read next, by copying */
-#define STREAM_STAGE (16 * 1024) /* small pieces gathered for one write */
+#define STREAM_RECV      (60 * 1024)   /* read at once: with its overhead what an unread result may cost, */
+#define STREAM_RECV_MOST (1024 * 1024) /* unless more was asked for */
+#define STREAM_JOIN      (16 * 1024) /* kept input up to this size is put before what is read next, by copying */
+#define STREAM_STAGE     (16 * 1024) /* small pieces gathered for one write */
 
 /* What the streams of one worker share: the buffer that is read into, and the write being gathered. */
 struct net_turn {
@@ -22,12 +23,15 @@ struct net_turn {
     const uint8_t *run;    /* bytes of the target that lie in one piece elsewhere */
     size_t run_len, stage_len;
     uint8_t *recv;
+    size_t recv_len;
     struct spare_buffer *spare; /* for short input that must be kept */
     unsigned n_spare;
     unsigned rounds; /* how often a stream that has more is read before others get their turn; 0: no limit */
     uint8_t stage[STREAM_STAGE];
 };
 void net_turn_init(struct net_turn *t, struct worker *w);
+/* Read so much at once, if that is more than STREAM_RECV. Before any stream is open. */
+void net_turn_widen(struct net_turn *t, int64_t len);
 void net_turn_done(struct net_turn *t);
 
 struct stream;

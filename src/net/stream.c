@@ -24,7 +24,17 @@ net_turn_init(struct net_turn *t, struct worker *w)
     memset(t, 0, sizeof(*t));
     t->worker = w;
     t->recv = mem_alloc(STREAM_RECV);
+    t->recv_len = STREAM_RECV;
     t->rounds = 1;
+}
+
+void
+net_turn_widen(struct net_turn *t, int64_t len)
+{
+    if (len <= STREAM_RECV)
+        return;
+    t->recv_len = len < STREAM_RECV_MOST ? (size_t)len : STREAM_RECV_MOST;
+    t->recv = mem_realloc(t->recv, t->recv_len);
 }
 
 /* ---- buffers of kept input ---- */
@@ -197,7 +207,7 @@ room_for_input(struct stream *s, size_t *len)
     if (s->in_len <= STREAM_JOIN) {
         if (s->in_len > 0)
             memcpy(s->turn->recv, s->in, s->in_len);
-        *len = STREAM_RECV - s->in_len;
+        *len = s->turn->recv_len - s->in_len;
         return s->turn->recv + s->in_len;
     }
     if (s->in_cap - s->in_len < 4096) {

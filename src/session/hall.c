@@ -63,6 +63,7 @@ void
 hall_open(struct hall *h, const struct hall_shared *s, const struct hall_setup *setup)
 {
     net_turn_init(&h->turn, &h->worker);
+    net_turn_widen(&h->turn, setup->conf->kept.pkt_buf);
     h->registry = s->registry;
     h->helper = s->helper;
     h->outside = s->outside;

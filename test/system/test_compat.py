@@ -176,3 +176,13 @@ def test_every_setting_is_followed_whatever_track_extra_parameters_says(make_wei
         assert [b.value(f"SHOW {k}") for k in ("IntervalStyle", "extra_float_digits", "search_path")] == ["postgres", "1", "pg_catalog"]
     assert len(b.value("SELECT repeat('x', 1000000)")) == 1000000
     assert "changes nothing" not in weir.log()
+
+
+@pytest.mark.parametrize("pkt_buf, size", [(8192, 61440), (200000, 200000), (2147483647, 1048576)])
+def test_pkt_buf_is_what_is_read_at_once_when_it_is_more_than_60_kb(make_weir, pkt_buf, size):
+    weir = make_weir(section="pgbouncer", pkt_buf=pkt_buf)
+    assert {r["name"]: int(r["size"]) for r in weir.console("SHOW MEM")}["iobuf"] == size
+    assert {r["key"]: r["value"] for r in weir.console("SHOW CONFIG")}["pkt_buf"] == str(pkt_buf)
+    w = weir.wire()
+    assert w.query("SELECT i, repeat('x', 100) FROM generate_series(1, 30000) i") == [[str(i), "x" * 100] for i in range(1, 30001)]
+    assert "changes nothing" not in weir.log()

@@ -128,7 +128,7 @@ mem_home(struct task *e)
     put_mem(e, "server", sizeof(struct server), n[MEM_SERVERS],
             n[MEM_SERVERS] * (int64_t)sizeof(struct server));
     put_mem(e, "pool", sizeof(struct pool), n[MEM_POOLS], n[MEM_POOLS] * (int64_t)sizeof(struct pool));
-    put_mem(e, "iobuf", STREAM_RECV, n[MEM_BUFFERS], n[MEM_BUFFER_BYTES]);
+    put_mem(e, "iobuf", e->hall->turn.recv_len, n[MEM_BUFFERS], n[MEM_BUFFER_BYTES]);
 }
 
 /* ---- DNS_HOSTS, DNS_ZONES ---- */

@@ -91,13 +91,12 @@ keys_that_only_pgbouncer_has_are_kept_in_its_files_with_one_warning_each(void **
     (void)state;
     n_logged = 0;
     log_set_sink(keep_line);
-    c = good("[pgbouncer]\njob_name = pgbouncer\n\npkt_buf = 8192\n"
+    c = good("[pgbouncer]\njob_name = pgbouncer\n\nservice_name = 8192\npkt_buf = 8192\n"
              "track_extra_parameters = IntervalStyle, search_path\nsbuf_loopcnt = 3\n[databases]\n"
              "a = host=h load_balance_hosts=disable port=7\n");
     log_set_sink(NULL);
     assert_int_equal(n_logged, 1);
-    assert_string_equal(logged[0],
-                        "t.ini:4: pkt_buf changes nothing: a connection owns no buffer while it is idle");
+    assert_string_equal(logged[0], "t.ini:4: service_name changes nothing: it belongs to Windows");
     assert_int_equal(c->kept.pkt_buf, 8192);
     assert_string_equal(c->kept.job_name, "pgbouncer");
     assert_int_equal(c->databases[0].port, 7);

@@ -90,6 +90,26 @@ a_stream_with_more_to_read_has_its_rounds(void **state)
     mem_free(piece);
 }
 
+static void
+more_is_read_at_once_where_that_is_asked_for(void **state)
+{
+    struct place *p = *state;
+    uint8_t *piece = mem_zalloc(2 * STREAM_RECV);
+    int room = 1 << 20;
+
+    net_turn_widen(&p->turn, 4096);
+    assert_int_equal(p->turn.recv_len, STREAM_RECV);
+    net_turn_widen(&p->turn, INT64_MAX);
+    assert_int_equal(p->turn.recv_len, STREAM_RECV_MOST);
+    open_one(p);
+    setsockopt(p->fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+    write_all(p->fd, slice_of(piece, 2 * STREAM_RECV));
+    turn_until(p, p->a.stream.n_in > 0);
+    assert_int_equal(p->a.calls, 1);
+    assert_int_equal(p->a.stream.n_in, 2 * STREAM_RECV);
+    mem_free(piece);
+}
+
 static size_t
 use_whole_message(struct end *e, struct slice bytes)
 {
@@ -418,6 +438,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         PLACED(what_is_not_used_is_shown_again_before_what_follows),
         PLACED(a_stream_with_more_to_read_has_its_rounds),
+        PLACED(more_is_read_at_once_where_that_is_asked_for),
         PLACED(a_message_may_be_held_until_it_is_whole),
         PLACED(an_owner_that_waits_holds_no_more_than_it_allows_and_one_read),
         PLACED(a_paused_stream_reads_nothing_until_it_resumes),
