@@ -107,15 +107,16 @@ is_own_request(const struct pending_entry *e)
 }
 
 static enum relayed
-on_own_error(struct session *s, const struct wire_error *e, const struct pending_entry *head)
+on_own_error(struct session *s, const struct wire_error *e, const struct reply *r)
 {
+    const struct pending_entry *head = r->head;
     struct server *server = s->server;
     struct fault why;
 
     if ((head->flags & PENDING_HOLDS) != 0)
         holds_failed(s);
     if ((head->flags & PENDING_BY_SQL) != 0 && head->kind == PENDING_QUERY)
-        sql_prepared_failed(s, head->n_done);
+        sql_prepared_failed(s, head->n_done, r->whole ? r->body : SLICE(""));
     if ((head->flags & PENDING_FRONT) == 0)
         return RELAY_SWALLOW;
     wire_error_fault(e, &why);
@@ -159,23 +160,24 @@ relay_error(struct session *s, const struct reply *r)
     if (head == NULL)
         return RELAY_BROKEN;
     if (is_own_request(head))
-        return on_own_error(s, &e, head);
+        return on_own_error(s, &e, r);
     if (s->routing != NULL && !relay_is_ours(r) && choose_refused(s, &e))
         return RELAY_SWALLOW;
     if (!session_in_block(s))
         settings_rollback(s);
     note_locks(s, head);
     changes_stale(s, head, &e);
+    said = sql_prepared_say_failed(s, head, &e);
     if (head->kind == PENDING_QUERY || head->kind == PENDING_CALL) {
         s->copy = COPY_NONE;
-        return say_timed_out(s, &e) ? RELAY_SWALLOW : RELAY_PASS;
+        return said || say_timed_out(s, &e) ? RELAY_SWALLOW : RELAY_PASS;
     }
     forget_missing(s, &e, head);
-    said = (head->flags & PENDING_STALE) != 0 && slice_is(e.sqlstate, "42P05");
-    if (said)
+    if ((head->flags & PENDING_STALE) != 0 && slice_is(e.sqlstate, "42P05")) {
         changes_say_stale(s);
-    else
-        said = say_own_name(s, r, head);
+        said = true;
+    }
+    said = said || say_own_name(s, r, head);
     fail_batch(s);
     return said || say_timed_out(s, &e) ? RELAY_SWALLOW : RELAY_PASS;
 }

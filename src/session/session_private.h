@@ -257,7 +257,9 @@ sql_prepared_check(struct session *s, const struct facts *f)
 /* The protocol is about to name a statement that it did not make: another session's must not be there. */
 void sql_prepared_hide(struct session *s);
 void sql_prepared_note(struct session *s, const struct effect *e); /* PREPARE or DEALLOCATE completed */
-void sql_prepared_failed(struct session *s, unsigned i);
+void sql_prepared_failed(struct session *s, unsigned i, struct slice error); /* the body of it */
+/* E executes such a statement, which the server SAID is not there: the client is told why. False: it is not. */
+bool sql_prepared_say_failed(struct session *s, const struct pending_entry *e, const struct wire_error *said);
 /* How many of the server's statements were made by PREPARE, as far as is known. */
 unsigned sql_prepared_there(const struct session *s);
 bool sql_prepared_has(const struct session *s, struct slice name);

@@ -167,9 +167,9 @@ def test_a_name_that_the_protocol_did_not_make_is_nobody_elses(pair):
 def test_what_is_too_much_to_carry_pins_until_it_is_gone(make_weir):
     weir = make_weir(default_pool_size=1)
     a, b = weir.wire(), weir.wire()
-    makes = ["PREPARE \"Upper\" AS SELECT 1", "PREPARE l AS SELECT pg_advisory_xact_lock(1), pg_try_advisory_lock(7201)",
+    makes = ["PREPARE l AS SELECT pg_advisory_xact_lock(1), pg_try_advisory_lock(7201)",
              "PREPARE long AS SELECT '" + "x" * 40000 + "'"]
-    for sql, name in zip(makes, ['"Upper"', "l", "long"]):
+    for sql, name in zip(makes, ["l", "long"]):
         a.query(sql)
         b.send(wire.query("SELECT 'b'"))
         wait_until(lambda: weir.pool()["cl_waiting"] == "1")
@@ -177,6 +177,55 @@ def test_what_is_too_much_to_carry_pins_until_it_is_gone(make_weir):
         assert weir.pool()["cl_waiting"] == "1"
         a.query(f"SELECT pg_advisory_unlock_all(); DEALLOCATE {name}")
         assert b.finish() == [["b"]]
+
+
+@pytest.mark.parametrize("protocol", ["query", "extended"])
+def test_names_are_told_apart_by_their_case(pair, protocol):
+    a, b = pair
+    names = ["Upper", "upper", "uPPER", "\x01upper", "\x01", "Ä", "ä", "a b"]
+    for i, name in enumerate(names):
+        getattr(a, protocol)(f'PREPARE "{name}" AS SELECT {i}')
+        getattr(b, protocol)(f'PREPARE "{name}" AS SELECT {i + 100}')
+    for _ in range(2):
+        for i, name in enumerate(names):
+            assert getattr(a, protocol)(f'EXECUTE "{name}"') == [[str(i)]]
+            assert getattr(b, protocol)(f'EXECUTE "{name}"') == [[str(i + 100)]]
+    getattr(a, protocol)('DEALLOCATE "Upper"')
+    b.query("SELECT 1")
+    assert fails(a, 'EXECUTE "Upper"', "26000", protocol).message == 'prepared statement "Upper" does not exist'
+    assert fails(a, 'PREPARE "uPPER" AS SELECT 1', "42P05", protocol)
+    assert a.value("EXECUTE upper") == "1"
+    assert sorted(n for n, in a.query("SELECT name FROM pg_prepared_statements WHERE from_sql")) == sorted(names[1:])
+    assert getattr(b, protocol)('EXECUTE "Upper"') == [["100"]]
+    a.send(wire.parse("Proto", "SELECT 7"), wire.sync())
+    a.finish()
+    b.query("SELECT 1")
+    assert a.value('EXECUTE "Proto"') == "7"
+    fails(a, "EXECUTE proto", "26000")
+    assert a.notices == b.notices == []
+
+
+@pytest.mark.parametrize("protocol", ["query", "extended"])
+@pytest.mark.parametrize("block", [False, True])
+def test_why_a_statement_cannot_be_prepared_elsewhere_is_told_when_it_is_executed(pair, cluster, unique, protocol, block):
+    cluster.sql(f"CREATE TABLE {unique} AS SELECT 5 AS v; GRANT SELECT ON {unique} TO app")
+    a, b = pair
+    a.query(f"PREPARE s AS SELECT v FROM {unique}; PREPARE t AS SELECT 6")
+    b.query("PREPARE s AS SELECT 7")
+    cluster.sql(f"DROP TABLE {unique}")
+    for _ in range(2):
+        a.query("BEGIN" if block else "SELECT 1")
+        a.query("SELECT 1")
+        error = fails(a, "EXECUTE s", "42P01", protocol)
+        assert error.message == f'relation "{unique}" does not exist'
+        a.query("ROLLBACK" if block else "SELECT 1")
+        assert fails(a, "EXECUTE none", "26000", protocol).message == 'prepared statement "none" does not exist'
+        assert getattr(a, protocol)("EXECUTE t") == [["6"]]
+        assert b.value("EXECUTE s") == "7"
+    cluster.sql(f"CREATE TABLE {unique} AS SELECT 8 AS v; GRANT SELECT ON {unique} TO app")
+    assert getattr(a, protocol)("EXECUTE s") == [["8"]]
+    assert fails(b, "EXECUTE t", "26000", protocol)
+    cluster.sql(f"DROP TABLE {unique}")
 
 
 def test_a_new_server_learns_them(make_weir, cluster):
