@@ -57,6 +57,7 @@ slice_is(struct slice a, const char *s)
 
 /* Without regard to the case of ASCII letters. */
 bool slice_is_nocase(struct slice a, const char *s);
+bool slice_is_ascii(struct slice s); /* no byte of it is above 127 */
 /* White space (space, tab, CR, LF, FF, VT) taken off both ends. */
 struct slice slice_trim(struct slice s);
 /* A NUL-terminated copy; free with mem_free(). */

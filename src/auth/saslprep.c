@@ -110,15 +110,6 @@ normalize(const uint32_t *codes, size_t n, size_t *len)
     return utf8;
 }
 
-static bool
-is_ascii(struct slice s)
-{
-    for (size_t i = 0; i < s.len; i++)
-        if (s.data[i] >= 0x80)
-            return false;
-    return true;
-}
-
 struct slice
 saslprep(struct slice password)
 {
@@ -126,7 +117,7 @@ saslprep(struct slice password)
     uint32_t *codes;
     char *utf8 = NULL;
 
-    if (is_ascii(password) || memchr(password.data, 0, password.len) != NULL)
+    if (slice_is_ascii(password) || memchr(password.data, 0, password.len) != NULL)
         return slice_of(mem_dup(password.data, password.len), password.len);
     codes = stringprep_utf8_to_ucs4((const char *)password.data, (ssize_t)password.len, &n);
     if (codes == NULL)

@@ -42,3 +42,12 @@ slice_dup(struct slice s)
 {
     return mem_dup(s.data, s.len);
 }
+
+bool
+slice_is_ascii(struct slice s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (s.data[i] >= 0x80)
+            return false;
+    return true;
+}

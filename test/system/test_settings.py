@@ -170,6 +170,30 @@ def test_a_value_with_quotes_and_backslashes_is_carried_whole(pair):
     assert a.value("SELECT current_setting('myapp.odd')") == value
 
 
+def test_a_value_outlives_a_change_of_the_encoding(make_weir):
+    weir = make_weir(default_pool_size=1)
+    a, b = weir.wire(client_encoding="LATIN1"), weir.wire(client_encoding="LATIN2")
+    odd = b"\xb1\xe9"
+    for w in (a, b):
+        w.send(wire.message("Q", b"SET myapp.odd = '" + odd + b"'\0"))
+        w.finish()
+    points = "SELECT encode(convert_to(current_setting('myapp.odd'), 'UTF8'), 'hex')"
+    for _ in range(2):
+        assert a.value(points) == "\u00b1\u00e9".encode().hex()
+        assert b.value(points) == "\u0105\u00e9".encode().hex()
+    a.query("SET client_encoding = 'UTF8'")
+    b.query("BEGIN; RESET client_encoding; COMMIT")
+    a.query("SET client_encoding = 'UTF8'; SET myapp.more = 'ж'")
+    for _ in range(2):
+        assert a.value(points) == "\u00b1\u00e9".encode().hex()
+        assert b.value(points) == "\u0105\u00e9".encode().hex()
+    assert weir.console("SHOW PINS") == []
+    a.query("SET client_encoding = 'LATIN1'")  # has no such letter
+    a.query("SELECT 1")
+    assert [p["reason"] for p in weir.console("SHOW PINS")] == ["set"]
+    assert a.value("SELECT encode(convert_to(current_setting('myapp.more'), 'UTF8'), 'hex')") == "ж".encode().hex()
+
+
 def test_set_role_is_kept_apart(make_weir, cluster):
     cluster.sql("GRANT lookup TO app")
     weir = make_weir(default_pool_size=2)

@@ -72,13 +72,16 @@ is_about_text(struct slice name)
     return slice_is_nocase(name, "client_encoding") || slice_is_nocase(name, "standard_conforming_strings");
 }
 
-/* HAVE (NULL: nothing is known of it) has P, too. */
+/* HAVE (NULL: nothing is known of it) has P of WANT, too, and has read it as WANT does. */
 static bool
-has(const struct params *have, const struct param *p)
+has(const struct params *have, const struct params *want, const struct param *p)
 {
+    const struct slice encoding = SLICE("client_encoding");
     const struct param *old = have == NULL ? NULL : params_find(have, p->name);
 
-    return old != NULL && slice_equal(old->value, p->value);
+    return old != NULL && slice_equal(old->value, p->value) &&
+           (slice_is_ascii(p->value) ||
+            slice_equal(params_value(have, encoding), params_value(want, encoding)));
 }
 
 /* What WANT has and HAVE has not; how many. */
@@ -91,7 +94,7 @@ put_sets(struct text *t, const struct params *have, const struct params *want, b
     for (unsigned i = 0; i < want->n; i++) {
         const struct param *p = &want->at[i];
 
-        if (is_about_text(p->name) != about_text || has(have, p) || settings_is_role(p->name))
+        if (is_about_text(p->name) != about_text || has(have, want, p) || settings_is_role(p->name))
             continue;
         settings_under(p->value, &role);
         if (role.len > 0)
@@ -122,7 +125,7 @@ put_roles(struct text *t, const struct params *have, const struct params *want)
 
     for (unsigned i = 0; i < want->n; i++) {
         sql = settings_under(want->at[i].value, &role);
-        if (role.len == 0 || has(have, &want->at[i]))
+        if (role.len == 0 || has(have, want, &want->at[i]))
             continue;
         n += put_role(t, &now, role);
         front_put(t, sql);
@@ -140,7 +143,7 @@ is_out_of_reach(const struct params *have, const struct params *want)
 
     for (unsigned i = 0; i < have->n; i++) {
         settings_under(have->at[i].value, &role);
-        if (role.len > 0 && !has(want, &have->at[i]))
+        if (role.len > 0 && !has(want, have, &have->at[i]))
             return true;
     }
     return false;

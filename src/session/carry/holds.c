@@ -164,6 +164,8 @@ holds_ask(struct session *s)
     }
     h->held = h->asked; /* until the answer says otherwise */
     h->found = params_empty(s->hall->pools.sets);
+    if (s->server->settings != s->settings) /* its answer is read in the client's encoding */
+        front_settings(s);
     t = session_scratch(s);
     wire_put_query(t, text_slice(&sql));
     text_done(&sql);

@@ -368,14 +368,38 @@ apply(struct session *s, const struct set_op *op)
     }
 }
 
+static bool
+changes_encoding(const struct set_op *op)
+{
+    return (op->kind == OP_SET || op->kind == OP_RESET) && slice_is(slice_str(op->name), "client_encoding");
+}
+
+/* What was written in the client's encoding before is asked for in the new one. */
+static void
+translate(struct session *s)
+{
+    for (unsigned i = 0; i < s->settings->n; i++)
+        if (!slice_is_ascii(s->settings->at[i].value))
+            holds_setting(s, s->settings->at[i].name);
+    for (unsigned i = 0; s->by_sql != NULL && i < s->by_sql->n; i++)
+        if (!slice_is_ascii(s->by_sql->at[i].value) || !slice_is_ascii(s->by_sql->at[i].name))
+            pin_set(s, PIN_PREPARE);
+}
+
 void
 settings_commit(struct session *s)
 {
+    bool translates = false;
+
     if (s->log == NULL)
         return;
-    ring_each (r, &s->log->ops)
+    ring_each (r, &s->log->ops) {
         apply(s, container_of(r, struct set_op, in_log));
+        translates = translates || changes_encoding(container_of(r, struct set_op, in_log));
+    }
     settings_rollback(s);
+    if (translates)
+        translate(s);
 }
 
 void
