@@ -187,6 +187,30 @@ def test_a_tls_client_is_served_by_the_old_process(make_weir, certs):
     assert gone(old) == 0
 
 
+def test_who_is_refused_after_the_drain_timeout_is_told(make_weir):
+    weir = make_weir(drain_timeout=1)
+    w = weir.wire(database="app2")
+    w.query("BEGIN; SELECT 1")
+    del weir.databases["app2"]
+    weir.write()
+    old = weir.take_over()
+    weir.wait_log("1 clients could not move")
+    w.query("COMMIT")
+    assert [m.fields()["C"] for m in w.expect_closed(10) if m.kind == "E"] == ["57P01"]
+    assert gone(old) == 0
+
+
+def test_half_a_message_does_not_keep_the_old_process(make_weir):
+    weir = make_weir(drain_timeout=1)
+    w = weir.wire()
+    before = int(weir.console("SHOW CLIENTS WHERE database = 'app'")[0]["bytes_received"])
+    w.send(b"Q\0\0")
+    wait_until(lambda: int(weir.console("SHOW CLIENTS WHERE database = 'app'")[0]["bytes_received"]) == before + 3, 5, "it was read")
+    old = weir.take_over()
+    assert [m.fields()["C"] for m in w.expect_closed(15) if m.kind == "E"] == ["57P01"]
+    assert gone(old) == 0
+
+
 def test_a_database_that_is_no_more_keeps_its_client_in_the_old_process(make_weir):
     weir = make_weir(drain_timeout=1)
     w, other = weir.wire(database="app2"), weir.wire()

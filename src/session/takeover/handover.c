@@ -16,6 +16,7 @@ _Static_assert(HANDOVER_FORMAT == IMAGE_VERSION, "one format");
 /* What waits for the other process is bounded: so many of a hall at a time, and only the last of them heavy. */
 #define MOST_FROZEN 64
 #define HEAVY       (64 << 10)
+#define PATIENCE_US (5 * CLOCK_S) /* past the end of drain_timeout, for idle ones that cannot go yet */
 
 struct handover {
     struct ring waiting;  /* by in_linked: idle sessions that are to go */
@@ -23,8 +24,9 @@ struct handover {
     struct ring sleeping; /* by in_hall: received, not woken yet */
     unsigned n_frozen;
     struct grave turn_end;
-    bool due;   /* turn_end is set */
-    bool heavy; /* one of the frozen is */
+    bool due;           /* turn_end is set */
+    bool heavy;         /* one of the frozen is */
+    int64_t closing_us; /* since when the hall is; 0: it was not */
     struct handover_post post;
 };
 
@@ -259,6 +261,22 @@ let_go_crossed(struct handover *o)
     }
 }
 
+/* Idle, but something of it is half done, and may be for ever. */
+static bool
+is_late(const struct handover *o, const struct session *s)
+{
+    int64_t since_us = s->since_us > o->closing_us ? s->since_us : o->closing_us;
+
+    return o->closing_us != 0 && session_now(s) - since_us >= PATIENCE_US;
+}
+
+static void
+give_up(struct session *s)
+{
+    s->stays = true;
+    link_part(s);
+}
+
 /* At the end of a turn: nobody is inside an event of any session. */
 static void
 look(struct grave *g)
@@ -276,6 +294,8 @@ look(struct grave *g)
             ring_remove(&s->in_linked); /* it will be noted again */
         else if (can_go_now(s))
             send_session(s);
+        else if (is_late(o, s))
+            give_up(s);
     }
 }
 
@@ -323,6 +343,8 @@ hall_hand_over_more(struct hall *h)
     for (struct pool *p = h->pools.first; p != NULL; p = p->next)
         p->conf.min_size = 0;
     pools_close_servers(&h->pools, slice_of(NULL, 0), false);
+    if (h->closing && h->handover->closing_us == 0)
+        h->handover->closing_us = h->worker.now_us;
     handover_look_soon(h);
 }
 
@@ -346,8 +368,8 @@ hall_keep(struct hall *h, uint64_t id)
 
     if (s == NULL)
         return;
-    s->stays = true;
     thaw(s);
+    give_up(s);
     handover_look_soon(h);
 }
 
