@@ -42,15 +42,42 @@ suspend_hall(struct hall *h, bool force)
     return n;
 }
 
+static bool
+is_held(const struct session *s)
+{
+    return (s->client.paused & STREAM_PAUSE_ADMIN) != 0;
+}
+
+/* What it waited for may have come meanwhile. */
+static void
+go_on(struct session *s)
+{
+    if (s->server != NULL)
+        stream_resume(&s->server->stream, STREAM_PAUSE_ADMIN);
+    stream_resume(&s->client, STREAM_PAUSE_ADMIN);
+    if (s->client.paused == 0)
+        stream_again(&s->client);
+}
+
+/* Whoever goes on may end others: they are taken one by one. */
 void
 suspend_end(struct hall *h)
 {
-    hall_take_up(h);
-    ring_each (r, &h->sessions) {
-        struct session *s = container_of(r, struct session, in_hall);
+    struct ring held;
 
-        stream_resume(&s->client, STREAM_PAUSE_ADMIN);
-        if (s->server != NULL)
-            stream_resume(&s->server->stream, STREAM_PAUSE_ADMIN);
+    hall_take_up(h);
+    ring_init(&held);
+    ring_each_safe (r, &h->sessions) {
+        if (!is_held(container_of(r, struct session, in_hall)))
+            continue;
+        ring_remove(r);
+        ring_append(&held, r);
+    }
+    while (!ring_is_empty(&held)) {
+        struct ring *r = ring_first(&held);
+
+        ring_remove(r);
+        ring_append(&h->sessions, r);
+        go_on(container_of(r, struct session, in_hall));
     }
 }

@@ -324,6 +324,26 @@ def test_a_client_whose_notification_cannot_be_heard_goes_on(make_weir, cluster)
     assert w.until("Z")[-1].body == b"I"
 
 
+def test_an_answer_that_comes_while_all_is_suspended_is_not_lost(make_weir, cluster):
+    weir = make_weir()
+    other, w, c = weir.wire(), weir.wire(), weir.raw().login("admin", "pgbouncer")
+    other.query("LISTEN first")
+    pid, = heralds(cluster)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        w.send(wire.query("LISTEN second"))
+        with pytest.raises(TimeoutError):
+            w.receive(0.3)
+        c.query("SUSPEND")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    wait_until(lambda: weir.console("SHOW LISTENERS")[0]["channels"] == "2", 5, "the herald has answered")
+    c.query("RESUME")
+    assert w.finish() == []
+    other.query("NOTIFY second, 'x'")
+    assert receive(w, 1) == [("second", "x")]
+
+
 def test_a_transaction_that_listens_knows_its_own_notification(make_weir):
     w = make_weir(default_pool_size=1).wire()
     w.query("BEGIN; LISTEN c; NOTIFY c, 'x'; COMMIT")
