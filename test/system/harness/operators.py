@@ -158,8 +158,8 @@ class Operators:
 
 
 class Keeper:
-    """A client that has more than a statement under way: a cursor, a temporary table, a setting, a prepared statement. What it was
-    promised holds, or it is told, or its connection ends."""
+    """A client that has more than a statement under way: a cursor, a temporary table, a setting, a prepared statement, a LISTEN.
+    What it was promised holds, or it is told, or its connection ends."""
 
     def __init__(self, weir, number, end, seed):
         self.weir, self.rng, self.end, self.number, self.turns = weir, random.Random(seed * 1000 + 500 + number), end, number, 0
@@ -180,13 +180,16 @@ class Keeper:
 
     def keep(self, w):
         word = f"k{self.number}_{self.rng.randrange(10 ** 9)}"
-        way = self.rng.randrange(4)
+        way = self.rng.randrange(5)
         if way == 0:
             w.query(f"CREATE TEMP TABLE mine AS SELECT '{word}' AS t")
         elif way == 1:
             w.query(f"BEGIN; DECLARE c CURSOR FOR SELECT '{word}' FROM generate_series(1, 100)")
         elif way == 2:
             w.query(f"SET my.word = '{word}'")
+        elif way == 4:
+            self.listen(w, word)
+            return
         else:
             w.send(wire.parse("p", f"SELECT '{word}'"), wire.sync())
             w.finish()
@@ -201,3 +204,17 @@ class Keeper:
             self.turns += 1
         if way == 1:
             w.query("COMMIT")
+
+    def listen(self, w, word):
+        w.query("BEGIN; SELECT 1")
+        w.query(f"LISTEN {word}")
+        w.query("COMMIT")
+        sent = []
+        for n in range(self.rng.randrange(1, 20)):
+            time.sleep(self.rng.uniform(0, 0.03))
+            w.query(f"NOTIFY {word}, '{n}'")
+            sent.append((word, str(n)))
+            self.turns += 1
+        while w.notifications != sent and not any(n["M"] == "notifications may have been missed" for n in w.notices):
+            assert w.notifications == sent[:len(w.notifications)], w.notifications
+            w.receive()
