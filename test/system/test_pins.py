@@ -96,6 +96,15 @@ def test_losing_pinned_state_is_fatal_and_says_what_was_lost(make_weir, cluster)
     assert "temp" in (e.value.message + (e.value.detail or "")).lower()
 
 
+def test_what_no_reset_ends_goes_with_its_server(make_weir, unique):
+    weir = make_weir(default_pool_size=1)
+    a = weir.wire()
+    a.query(f"SELECT pg_create_physical_replication_slot('{unique}', false, true)")
+    a.close()
+    b = weir.wire()
+    wait_until(lambda: b.value(f"SELECT count(*) FROM pg_replication_slots WHERE slot_name = '{unique}'") == "0", 10, "end of the slot")
+
+
 def test_session_state_may_be_an_error(make_weir):
     weir = make_weir(on_session_state="error", default_pool_size=1)
     w = weir.wire()
