@@ -11,6 +11,7 @@ struct resolver {
     struct helper *helper; /* NULL: nothing can be looked up */
     char *resolv_conf;     /* which name servers; "": those of the system */
     _Atomic bool direct;   /* c-ares asks them; else getaddrinfo(3) does whatever the system does */
+    _Atomic bool ending;   /* nobody wants an answer any more */
 };
 
 #define RESOLVE_MAX 8

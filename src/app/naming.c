@@ -30,6 +30,7 @@ void
 naming_end(struct app *a)
 {
     zones_set_period(a->zones, 0);
+    atomic_store(&a->resolver.ending, true);
     helper_free(a->resolver.helper);
     a->resolver.helper = NULL;
 }

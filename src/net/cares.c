@@ -19,8 +19,10 @@
 #define ANSWER_MS 2000 /* for the first answer of a server; longer each time it is asked again */
 #define TRIES     2
 #define LIMIT_US  (8 * CLOCK_S)
+#define LOOK_US   (CLOCK_S / 10) /* whether an answer is still wanted */
 
 struct asking {
+    const struct resolver *by;
     ares_channel channel;
     void *question; /* struct resolve or resolve_serial */
     bool done;
@@ -39,9 +41,10 @@ make_ready(void)
 }
 
 static int
-begin(struct asking *a, const struct resolver *by)
+begin(struct asking *a)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
+    const struct resolver *by = a->by;
     struct ares_options o = { .timeout = ANSWER_MS, .tries = TRIES, .resolvconf_path = by->resolv_conf };
     int set = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES;
 
@@ -55,7 +58,7 @@ turn(ares_channel channel, int64_t left_us)
 {
     ares_socket_t sockets[ARES_GETSOCK_MAXNUM];
     struct pollfd fds[ARES_GETSOCK_MAXNUM];
-    struct timeval most = { left_us / CLOCK_S, left_us % CLOCK_S }, wait, *until;
+    struct timeval most = { 0, left_us < LOOK_US ? left_us : LOOK_US }, wait, *until;
     int bits = ares_getsock(channel, sockets, ARES_GETSOCK_MAXNUM), n;
 
     until = ares_timeout(channel, &most, &wait);
@@ -80,7 +83,7 @@ finish(struct asking *a)
 {
     int64_t until_us = clock_now_us() + LIMIT_US, left_us;
 
-    while (!a->done && (left_us = until_us - clock_now_us()) > 0)
+    while (!a->done && !atomic_load(&a->by->ending) && (left_us = until_us - clock_now_us()) > 0)
         turn(a->channel, left_us);
     if (!a->done)
         ares_cancel(a->channel);
@@ -112,8 +115,8 @@ void
 cares_look_up(struct resolve *r)
 {
     const struct ares_addrinfo_hints hints = { .ai_socktype = SOCK_STREAM };
-    struct asking a = { .question = r };
-    int code = begin(&a, r->by);
+    struct asking a = { .by = r->by, .question = r };
+    int code = begin(&a);
 
     if (code != ARES_SUCCESS) {
         say(r, code);
@@ -142,9 +145,9 @@ on_soa(void *arg, int code, int timeouts, unsigned char *answer, int len)
 void
 cares_find_serial(struct resolve_serial *r)
 {
-    struct asking a = { .question = r };
+    struct asking a = { .by = r->by, .question = r };
 
-    if (begin(&a, r->by) != ARES_SUCCESS)
+    if (begin(&a) != ARES_SUCCESS)
         return;
     ares_query(a.channel, r->zone, ns_c_in, ns_t_soa, on_soa, &a);
     finish(&a);

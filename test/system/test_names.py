@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """Names of servers: resolv_conf, zones that change, name servers that do not answer."""
+import signal
 import time
 
 import pytest
@@ -146,6 +147,17 @@ def test_a_name_server_that_does_not_answer_holds_up_nobody_else(named_weir, nam
             c.result(40)
         except wire.ServerError as e:
             assert e.sqlstate in ("57P03", "53300")
+
+
+def test_the_end_waits_for_no_name_server(named_weir, nameserver):
+    weir = named_weir()
+    nameserver.mode = "silent"
+    w = weir.raw()
+    w.send(wire.startup(user="app", database="app"))
+    wait_until(lambda: lists(weir)["dns_queries"] == 1)
+    begun = time.monotonic()
+    weir.stop(signal.SIGQUIT)
+    assert time.monotonic() - begun < 4, "it would ask for 6 s"
 
 
 def test_a_resolv_conf_that_cannot_be_read_is_told(make_weir):

@@ -52,7 +52,7 @@ def test_it_holds_what_it_must(unpacked, package):
     found = {os.path.relpath(os.path.join(d, f), unpacked) for d, _, files in os.walk(unpacked) for f in files}
     assert found == FILES
     control = run("dpkg-deb", "-f", package)
-    for library in ("libc6", "libev4", "libpq5", "libssl3", "libpg-query"):
+    for library in ("libc6", "libev4", "libpq5", "libssl3", "libpg-query", "libc-ares2"):
         assert re.search(rf"^Depends:.*{library}", control, re.M), library
     with open(f"{unpacked}/usr/lib/systemd/system/pgweir.service") as f:
         assert "ExecStart=/usr/bin/pgweir /etc/pgweir/pgweir.ini\n" in f.read()
