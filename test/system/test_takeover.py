@@ -508,6 +508,42 @@ def test_the_new_process_is_killed_at_any_moment(make_weir):
             w.close()
 
 
+@pytest.mark.deadline(120)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("which", ["old", "new"])
+def test_either_is_asked_to_end_at_any_moment(make_weir, number, which):
+    """None hangs: each process ends, or serves; and so do the clients."""
+    for i in range(4):
+        weir = make_weir(drain_timeout=1)
+        clients = [weir.wire() for _ in range(20)]
+        clients[0].query("BEGIN; SELECT 1")
+        old = weir.take_over(wait=False)
+        deadline = time.monotonic() + i * 0.06
+        wait_until(lambda: time.monotonic() > deadline)
+        asked = old if which == "old" else weir.process
+        asked.send_signal(number)
+        wait_until(lambda: asked.poll() is not None, 15, "end of who was asked to")
+        other = weir.process if which == "old" else old
+        if which == "old":
+            wait_until(lambda: "took over from" in weir.log() or other.poll() is not None, 15, "the new one serves, or could not")
+        elif "took over from" in weir.log():
+            wait_until(lambda: other.poll() is not None, 15, "they end together")
+        for w in clients[1:]:
+            try:
+                assert other.poll() is None and w.value("SELECT 1") == "1"
+            except (AssertionError, wire.Closed, wire.ServerError, OSError) as e:
+                assert not isinstance(e, TimeoutError), "a client that nobody serves"
+        if other.poll() is None:
+            assert weir.wire().value("SELECT 'served'") == "served"
+            for w in clients:
+                w.close()
+            other.send_signal(signal.SIGTERM)
+            wait_until(lambda: other.poll() is not None, 15, "end of the other")
+        assert {old.returncode, weir.process.returncode} <= {0, 1, 4, -signal.SIGTERM, -signal.SIGINT}
+        weir.olds.clear()
+        weir.status, weir.wanted_status = weir.process.returncode, (0, 1, 4, -signal.SIGTERM, -signal.SIGINT)
+
+
 def test_one_of_both_processes_promotes_a_replica(new_trio, trio_weir):
     """Who has the listeners: two might not choose the same."""
     trio = new_trio()

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from harness import place, wire
-from harness.wait import wait_until
+from harness.wait import Worker, wait_until
 
 
 def context(certs, cert=None, key=None, alpn=None):
@@ -229,6 +229,44 @@ def test_certificates_are_reloaded_and_a_bad_one_is_refused(tls_weir, certs):
         console.query("RELOAD")
     assert subject() == "other.example", "a key that does not fit changes nothing"
     assert old.value("SELECT 1") == "1", "connections live through it"
+
+
+def test_logins_go_on_while_certificates_change(tls_weir, certs):
+    """Also while the files do not fit each other: what was read last counts."""
+    weir = tls_weir()
+    cert, key = f"{weir.folder}/live.crt", f"{weir.folder}/live.key"
+    pairs = [(certs.server_cert, certs.server_key), (certs.other_cert, certs.other_key)]
+
+    def put(source, target):
+        with open(source) as f:
+            place.replace(target, f.read())
+    for source, target in zip(pairs[0], (cert, key)):
+        put(source, target)
+    weir.general.update(client_tls_cert_file=cert, client_tls_key_file=key)
+    weir.write()
+    console = weir.raw(host=weir.folder).login("admin", "pgbouncer")
+    console.query("RELOAD")
+    trust = context(certs)
+    trust.check_hostname = False
+    end = time.monotonic() + 3
+
+    def log_in():
+        n = 0
+        while time.monotonic() < end:
+            with wire.Wire("127.0.0.1", weir.port, tls=trust, server_hostname="localhost") as w:
+                assert w.login().value("SELECT 1") == "1"
+            n += 1
+        return n
+    workers, refusals = [Worker(log_in) for _ in range(4)], 0
+    while time.monotonic() < end:
+        pairs.reverse()
+        for source, target in zip(pairs[0], (cert, key)):
+            put(source, target)
+            try:
+                console.query("RELOAD")
+            except wire.ServerError:
+                refusals += 1
+    assert refusals > 0 and all(w.result(20) > 0 for w in workers)
 
 
 # --- towards servers
