@@ -230,12 +230,16 @@ def test_the_client_hears_whether_it_is_superuser(both, roles):
     assert set(both(act)) == {"on", "off"}
 
 
-@pytest.mark.parametrize("how", ["function call", "very long"])
+@pytest.mark.parametrize("how", ["function call", "very long", "many portals"])
 def test_a_role_that_is_set_in_an_uncommon_way(make_weir, roles, how):
     weir = make_weir(default_pool_size=1, workers=1, max_statement_size="64kB")
     a, b = weir.wire(), weir.wire()
     if how == "function call":
         a.send(wire.function_call(2078, b"role", roles["one"].encode(), b"\0"))
+        a.finish()
+    elif how == "many portals":
+        a.send(wire.parse("s", "SET work_mem = '3MB'"), wire.parse("r", "SET ROLE " + roles["one"]))
+        a.send(*[wire.bind(f"p{i}", "s") for i in range(20)], wire.bind("last", "r"), wire.execute("last"), wire.sync())
         a.finish()
     else:
         a.extended("/* " + "x" * 200000 + " */ SET ROLE " + roles["one"])

@@ -57,8 +57,10 @@ bound_set(struct session *s, struct slice portal, const struct facts *f)
         return;
     if (s->bound == NULL)
         s->bound = mem_new(struct bound);
-    if (s->bound->n == MOST_BOUND)
+    if (s->bound->n == MOST_BOUND) {
+        holds_may_have_begun(s);
         return;
+    }
     s->bound->at[s->bound->n].portal = slice_dup(portal);
     s->bound->at[s->bound->n++].facts = facts_hold(f);
 }
