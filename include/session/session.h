@@ -63,7 +63,7 @@ struct session {
     struct login *login;
     struct console *console;
     struct credential *credential;
-    char *database, *user;      /* as it said them */
+    char *user, *database;      /* as it said them; session_set_names() */
     char *application;          /* application_name, or NULL */
     struct params *settings;    /* name -> SQL that sets it */
     struct params *startup;     /* the same, as of its start-up packet: what RESET goes back to */
@@ -85,6 +85,10 @@ struct session {
     char status;                   /* I, T, E: what the client was last told */
     uint16_t n_local, n_copy_ends; /* answers of our own, and ends of COPY, among what is outstanding */
     uint16_t n_front;              /* and what went in front of the client's */
+    uint16_t pins;                 /* set of 1 << enum pin_reason */
+    uint16_t noticed;              /* pins that the client was told of */
+    bool rows_flowed;              /* of the request in flight */
+    bool passed;                   /* see session_pass() */
     struct session_limits limits;
     bool is_unix, tls, entered, swallow_left, lost, lost_told, lost_bound, replication, direct_tls;
     bool restoring;               /* what completed brings start-up values back */
@@ -97,7 +101,6 @@ struct session {
     bool cancelled;               /* a cancel request found it waiting */
     bool wait_told;               /* query_wait_notify: once for each wait */
     bool moving, stays;           /* on its way between two processes; not to be handed over */
-    bool passed;                  /* see session_pass() */
     uint8_t hello_asked;          /* set of 1 << enum startup_kind */
     bool retriable, retried;      /* a read that nobody answered yet; one that is sent for the second time */
     bool timed_out;               /* query_timeout passed: a cancel is under way */
@@ -105,9 +108,6 @@ struct session {
     struct fault *lost_why;       /* what a lost transaction's next statement is told */
     struct fault *parting;        /* close with this once the server is given back */
     struct fault *refusal;        /* for the request that waited too long; only while it is taken */
-    bool rows_flowed;             /* of the request in flight */
-    uint16_t pins;                /* set of 1 << enum pin_reason */
-    uint16_t noticed;             /* pins that the client was told of */
     uint32_t n_requests;          /* answered */
     unsigned n_new_shapes;        /* statements of it that the parser had to see, in this second */
     int64_t shapes_us;

@@ -22,14 +22,23 @@
 #define TTL_BITS 3u
 
 struct cancel_key {
-    uint8_t id[ID_LEN];
-    uint32_t pid;
-    uint8_t secret[KEY_LEN_32];
-    uint8_t len;
-    uint8_t changing; /* bits of secret[3] that say nothing */
     struct session *session;
     UT_hash_handle hh; /* by id */
+    uint8_t id[ID_LEN];
+    uint32_t pid;
+    uint8_t len;
+    uint8_t changing; /* bits of secret[3] that say nothing */
+    uint8_t secret[]; /* LEN of them */
 };
+
+static struct cancel_key *
+key_new(size_t len)
+{
+    struct cancel_key *k = mem_zalloc(sizeof(*k) + len);
+
+    k->len = (uint8_t)len;
+    return k;
+}
 
 static void
 put_id(uint8_t id[ID_LEN], uint32_t pid, const uint8_t *secret)
@@ -67,7 +76,7 @@ draw(struct session *s, struct cancel_key *k)
     unsigned peer = (unsigned)s->hall->setup.conf->general.peer_id;
 
     hall_random(s->hall, &k->pid, sizeof(k->pid));
-    hall_random(s->hall, k->secret, sizeof(k->secret));
+    hall_random(s->hall, k->secret, k->len);
     k->pid = (k->pid & 0x7fffffff) | 0x40000000;
     if (peer == 0)
         return;
@@ -78,9 +87,8 @@ draw(struct session *s, struct cancel_key *k)
 void
 cancel_register(struct session *s, uint16_t minor, uint32_t pid)
 {
-    struct cancel_key *k = mem_new(struct cancel_key), *other;
+    struct cancel_key *k = key_new(minor >= 2 ? KEY_LEN_32 : KEY_LEN_OLD), *other;
 
-    k->len = minor >= 2 ? KEY_LEN_32 : KEY_LEN_OLD;
     do {
         draw(s, k);
         if (pid != 0)
@@ -101,10 +109,9 @@ cancel_key_of(const struct session *s, uint32_t *pid)
 void
 cancel_restore(struct session *s, uint32_t pid, struct slice key)
 {
-    struct cancel_key *k = mem_new(struct cancel_key);
+    struct cancel_key *k = key_new(key.len);
 
     k->pid = pid;
-    k->len = (uint8_t)key.len;
     memcpy(k->secret, key.data, key.len);
     add(s, k);
 }

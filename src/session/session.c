@@ -128,6 +128,15 @@ session_move_to(struct session *s, enum session_state next)
 
 /* ---- birth and death ---- */
 
+void
+session_set_names(struct session *s, struct slice user, struct slice database)
+{
+    s->user = mem_zalloc(user.len + database.len + 2);
+    s->database = s->user + user.len + 1;
+    memcpy(s->user, user.data, user.len);
+    memcpy(s->database, database.data, database.len);
+}
+
 struct session *
 session_new(struct hall *h, int fd, bool is_unix)
 {
@@ -204,8 +213,7 @@ free_state(struct session *s)
     login_free(s);
     credential_drop(s->credential);
     mem_free(s->application);
-    mem_free(s->database);
-    mem_free(s->user);
+    mem_free(s->user); /* and its database */
     s->credential = NULL;
     s->application = s->database = s->user = NULL;
 }

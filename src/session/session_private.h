@@ -512,6 +512,8 @@ bool compat_ends_client(const struct session *s, const struct fault *why);
 #define COMPAT_WHO 340
 const char *compat_who(const struct session *s, char out[COMPAT_WHO]);
 const struct fault *compat_fault(const struct session *s, const struct fault *why, struct fault *theirs);
+/* Who it is: one piece of memory, which is its user's. */
+void session_set_names(struct session *s, struct slice user, struct slice database);
 void session_send(struct session *s, const struct text *t);
 struct text *session_scratch(struct session *s);
 /* The rest of a frame that came whole in M: body as text without its last NUL; false: malformed. */

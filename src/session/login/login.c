@@ -103,8 +103,7 @@ take_identity(struct session *s, const struct startup *packet)
     if (packet->user.len > 127 || packet->database.len > 127 ||
         memchr(packet->user.data, '\0', packet->user.len))
         return session_protocol_error(s, "user or database name is too long");
-    s->user = slice_dup(packet->user);
-    s->database = slice_dup(packet->database);
+    session_set_names(s, packet->user, packet->database);
     s->replication = packet->replication.len > 0 && !slice_is_nocase(packet->replication, "false") &&
                      !slice_is_nocase(packet->replication, "off") && !slice_is(packet->replication, "0") &&
                      !slice_is_nocase(packet->replication, "no");

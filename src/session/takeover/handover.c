@@ -455,8 +455,7 @@ read_fields(struct session *s, const struct image *im)
     s->client.n_in = im->n_in;
     s->client.n_out = im->n_out;
     s->noticed = im->noticed;
-    s->user = slice_dup(im->user);
-    s->database = slice_dup(im->database);
+    session_set_names(s, im->user, im->database);
     s->application = im->has_application ? slice_dup(im->application) : NULL;
     s->startup = read_set(h, im->startup);
     s->settings = read_set(h, im->settings);
