@@ -62,7 +62,8 @@ struct pool {
     struct pool_conf conf;
     struct server_target target;
     struct ring idle, used, connecting, leaving,
-        waiters; /* used: lent or being cleaned; leaving: farewell said */
+        waiters;        /* used: lent or being cleaned; leaving: farewell said */
+    struct ring claims; /* replication clients for whom there is no room yet */
     unsigned n_idle, n_used, n_connecting, n_leaving, n_waiters, n_sessions;
     unsigned n_holders;                         /* besides sessions: who keeps a pointer to it */
     unsigned host_turn;                         /* of the hosts in its target */
@@ -134,10 +135,9 @@ pool_would_wait(const struct pool *p)
 void pool_prefer(struct pool *p, struct server *s); /* S, which is idle, is lent next */
 /* A server now (lent with the borrower's table by the caller), or NULL: W is in the queue. */
 struct server *pool_borrow(struct pool *p, struct pool_waiter *w);
-/* A server of its own for a replication client: MODE is the start-up parameter, STARTUP the others. on_server
- * or on_trouble follows; pool_forget_replication() when W goes first. */
-bool pool_open_replication(struct pool *p, struct pool_waiter *w, struct slice mode, struct params *startup,
-                           struct fault *why);
+/* A server of its own for a replication client, when there is room: MODE is the start-up parameter, which
+ * stays, STARTUP the others. on_server or on_trouble follows; pool_forget_replication() when W goes first. */
+void pool_open_replication(struct pool *p, struct pool_waiter *w, struct slice mode, struct params *startup);
 void pool_forget_replication(struct pool *p, struct pool_waiter *w);
 void pool_stop_waiting(struct pool *p, struct pool_waiter *w); /* fine when W is not in the queue */
 /* S is lent, status I, nothing outstanding. RESET: run the reset query first. */

@@ -35,6 +35,8 @@ struct pool_shared {
     _Atomic unsigned failures;       /* attempts that failed in a row */
     _Atomic unsigned epoch;          /* servers from before are not used again; added to the database's */
     _Atomic unsigned n_servers;      /* changed under the registry's lock */
+    _Atomic unsigned claims;         /* replication clients that wait for a place */
+    _Atomic unsigned claims_due;     /* servers that are to go for them */
     unsigned refs;                   /* under the lock */
     struct shared_welcome *welcomes; /* under the lock */
     unsigned n_welcomes;

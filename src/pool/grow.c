@@ -69,31 +69,37 @@ open_server(struct pool *p, struct slice replication)
 }
 
 static bool
-open_one(struct pool *p)
+reserve(struct pool *p, const struct pool_limits *limits)
 {
-    struct pool_limits limits = limits_now(p);
-    enum pool_room room = pool_reserve(p->shared, &limits);
+    enum pool_room room = pool_reserve(p->shared, limits);
 
     if (room > POOL_FULL && pool_evict_idle(p->pools, p->shared, room))
-        room = pool_reserve(p->shared, &limits);
+        room = pool_reserve(p->shared, limits);
     if (room > POOL_FULL)
         pool_ask_to_evict(p, room);
-    if (room == POOL_ROOM && limits.pool > p->conf.limits.pool && pool_count(p->shared) > p->conf.limits.pool)
-        story_reserve(p);
-    if (room == POOL_ROOM)
-        open_server(p, slice_of(NULL, 0));
     return room == POOL_ROOM;
 }
 
+static bool
+open_one(struct pool *p)
+{
+    struct pool_limits limits = limits_now(p);
+
+    if (atomic_load(&p->shared->claims) > 0 || !reserve(p, &limits))
+        return false;
+    if (limits.pool > p->conf.limits.pool && pool_count(p->shared) > p->conf.limits.pool)
+        story_reserve(p);
+    open_server(p, slice_of(NULL, 0));
+    return true;
+}
+
 bool
-pool_open_replication(struct pool *p, struct pool_waiter *w, struct slice mode, struct params *startup,
-                      struct fault *why)
+pool_open_for(struct pool *p, struct pool_waiter *w, struct slice mode, struct params *startup)
 {
     struct server *s;
 
-    pool_refresh(p);
-    if (pool_reserve(p->shared, &p->conf.limits) != POOL_ROOM)
-        return fault_set(why, "53300", "no server connection is free for replication");
+    if (!reserve(p, &p->conf.limits))
+        return false;
     s = open_server(p, mode);
     s->startup = params_hold(startup);
     s->claimed = w;
@@ -101,10 +107,19 @@ pool_open_replication(struct pool *p, struct pool_waiter *w, struct slice mode, 
 }
 
 void
+pool_open_replication(struct pool *p, struct pool_waiter *w, struct slice mode, struct params *startup)
+{
+    pool_refresh(p);
+    if (!pool_open_for(p, w, mode, startup))
+        pool_claim_new(p, w, mode, startup);
+}
+
+void
 pool_forget_replication(struct pool *p, struct pool_waiter *w)
 {
     struct fault why;
 
+    pool_claim_forget(p, w);
     fault_set(&why, "57P01", "replication client left");
     ring_each_safe (r, &p->connecting) {
         struct server *s = container_of(r, struct server, in_pool);

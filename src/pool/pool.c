@@ -279,9 +279,9 @@ must_go(struct pool *p, const struct server *s, struct fault *why)
         return !fault_set(why, "57P01", "the database is to be left");
     if (pool_is_too_old(p, s))
         return !fault_set(why, "57P01", "server lifetime over");
-    if (s->replication && s->lent_us != 0)
-        return !fault_set(why, "57P01", "replication client left");
-    return false;
+    if (s->replication)
+        return s->lent_us != 0 && !fault_set(why, "57P01", "replication client left");
+    return pool_claim_takes(p, why);
 }
 
 /* A transaction left open is rolled back; a session's own state goes with the reset query. One that is not
@@ -393,6 +393,7 @@ void
 pool_retry(struct pool *p)
 {
     pool_refresh(p);
+    pool_claim_serve(p);
     if (!pool_may_lend(p))
         return;
     while (p->n_waiters > 0) {
@@ -467,7 +468,7 @@ on_left(struct server *s)
     struct pool *p = s->pool;
 
     pool_detach(p, s);
-    if (pool_unreserve(p->shared) && !p->pools->ending)
+    if ((pool_unreserve(p->shared) || atomic_load(&p->shared->claims) > 0) && !p->pools->ending)
         pool_limit_freed(p->pools);
     if (p->n_waiters > 0 && pool_may_lend(p) && !p->yielded)
         pool_grow(p);

@@ -38,6 +38,15 @@ void pool_on_retry(struct timer *t);
 bool pool_evict_idle(struct pools *pools, const struct pool_shared *wanting, enum pool_room full);
 bool pool_open_idle(struct pool *p);                               /* one more, for min_pool_size */
 void pool_connect_failed(struct pool *p, const struct fault *why); /* back off */
+/* A server for one replication client; false: there is no room. */
+bool pool_open_for(struct pool *p, struct pool_waiter *w, struct slice mode, struct params *startup);
+
+/* claim.c */
+void pool_claim_new(struct pool *p, struct pool_waiter *w, struct slice mode, struct params *startup);
+void pool_claim_forget(struct pool *p, struct pool_waiter *w); /* fine when it has none */
+void pool_claim_serve(struct pool *p);                         /* there may be room now */
+void pool_claim_idle(struct pool *p); /* an idle server goes, when a claim wants that */
+bool pool_claim_takes(const struct pool *p, struct fault *why); /* true: the server at hand is to go for one */
 
 /* transfer.c */
 bool pool_send_away(struct pool *p, struct server *s); /* true: S went to a worker whose client waits longer */

@@ -218,6 +218,7 @@ pool_new(struct pools *pools, struct slice name, struct slice user, const struct
     ring_init(&p->connecting);
     ring_init(&p->leaving);
     ring_init(&p->waiters);
+    ring_init(&p->claims);
     timer_init(&p->retry, pool_on_retry);
     p->next = pools->first;
     pools->first = p;

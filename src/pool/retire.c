@@ -210,6 +210,7 @@ tend(struct pool *p)
     pool_refresh(p);
     close_idle(p);
     open_minimum(p);
+    pool_claim_serve(p);
     if (p->n_waiters > 0) {
         pool_ask_others(p);
         pool_retry(p);

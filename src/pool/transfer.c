@@ -66,6 +66,7 @@ on_arrival(struct worker *w, struct mail *m)
     else {
         pool_attach(p, s, &p->idle);
         pool_publish(p);
+        pool_claim_idle(p);
     }
 }
 
@@ -157,7 +158,7 @@ on_freed(struct worker *w, struct mail *m)
     struct freed *f = container_of(m, struct freed, mail);
 
     for (struct pool *p = f->pools_of(w)->first; p != NULL; p = p->next)
-        if (p->n_waiters > 0 && !pool_must_yield(p->shared, w->now_us))
+        if (!pool_must_yield(p->shared, w->now_us))
             pool_retry(p);
     mem_free(f);
 }
@@ -187,7 +188,10 @@ on_evict(struct worker *w, struct mail *m)
     struct evict *e = container_of(m, struct evict, mail);
     struct pools *pools = e->pools_of(w);
 
-    pool_evict_idle(pools, e->wanting, e->full);
+    if (e->full > POOL_FULL)
+        pool_evict_idle(pools, e->wanting, e->full);
+    else if (e->wanting->slots[w->index].pool != NULL)
+        pool_claim_idle(e->wanting->slots[w->index].pool);
     stream_flush(pools->turn);
     registry_pool_drop(e->wanting);
     mem_free(e);
@@ -198,7 +202,7 @@ pool_ask_to_evict(struct pool *p, enum pool_room full)
 {
     struct worker *own = pool_worker(p);
 
-    if (own->now_us - p->evict_asked_us < EVICT_PAUSE_US)
+    if (full > POOL_FULL && own->now_us - p->evict_asked_us < EVICT_PAUSE_US)
         return;
     p->evict_asked_us = own->now_us;
     for (unsigned i = 0; i < registry_n_workers(p->pools->registry); i++) {

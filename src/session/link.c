@@ -73,12 +73,12 @@ on_trouble(struct pool_waiter *w, const struct fault *why)
     }
 }
 
-bool
-link_open_replication(struct session *s, struct slice mode, struct fault *why)
+void
+link_open_replication(struct session *s, struct slice mode)
 {
     s->waiter.on_server = on_server;
     s->waiter.on_trouble = on_trouble;
-    return pool_open_replication(s->pool, &s->waiter, mode, s->startup, why);
+    pool_open_replication(s->pool, &s->waiter, mode, s->startup);
 }
 
 bool

@@ -374,7 +374,7 @@ link_lose(struct session *s); /* its server died: it has none any more; outstand
 /* The first request since the session was quiet. */
 void link_begin(struct session *s);
 /* A server of its own for a replication client; welcome_server() or welcome_trouble() follows. */
-bool link_open_replication(struct session *s, struct slice mode, struct fault *why);
+void link_open_replication(struct session *s, struct slice mode);
 
 /* ---- front.c: what goes out in front of a client's request ---- */
 

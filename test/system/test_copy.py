@@ -161,6 +161,36 @@ def test_a_replication_connection_has_a_server_of_its_own(replicating, cluster):
                "the walsender gone: such a connection is never pooled")
 
 
+def test_a_replication_connection_gets_the_place_of_an_idle_server(replicating):
+    """On whichever worker that is."""
+    clients = [replicating.wire() for _ in range(2)]
+    for sql in ("BEGIN; SELECT 1", "COMMIT"):
+        for w in clients:
+            w.query(sql)
+    walsenders = [replicating.raw().login("app", "app", replication="database") for _ in range(2)]
+    assert [w.query("IDENTIFY_SYSTEM")[0][3] for w in walsenders] == ["app", "app"]
+    walsenders[0].close()
+    assert [w.value("SELECT 1") for w in clients] == ["1", "1"], "its place is free again"
+
+
+def test_a_replication_connection_gets_the_place_of_a_server_that_comes_back(replicating):
+    clients = [replicating.wire() for _ in range(3)]
+    for w in clients[:2]:
+        w.query("BEGIN; SELECT 1")
+    left, stays = replicating.raw(), replicating.raw()
+    for w in (left, stays):
+        w.send(wire.startup(user="app", database="app", replication="database"))
+    wait_until(lambda: [c["user"] for c in replicating.console("SHOW CLIENTS")].count("app") == 5, 10, "both waiting")
+    left.close()
+    clients[2].send(wire.query("SELECT 'waited'"))
+    clients[0].query("COMMIT")
+    stays.authenticate("app", None)
+    assert stays.query("IDENTIFY_SYSTEM")[0][3] == "app"
+    clients[1].query("COMMIT")
+    assert clients[2].finish() == [["waited"]]
+    assert [w.value("SELECT 1") for w in clients] == ["1"] * 3
+
+
 def test_pg_basebackup_runs_through(replicating):
     target = os.path.join(replicating.folder, "backup")
     place.run(f"{programs()}/pg_basebackup", "-D", target, "-X", "stream", "-c", "fast", "--no-sync", "-h", "127.0.0.1",

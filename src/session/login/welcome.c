@@ -160,7 +160,6 @@ welcome_start(struct session *s)
 {
     const struct conf_database *d;
     const struct pool_greeting *g;
-    struct fault why;
     bool is_known;
 
     log_debug("client=c%" PRIu64 " has proven who it is: database=%s user=%s", s->id, s->database, s->user);
@@ -179,8 +178,7 @@ welcome_start(struct session *s)
     timeouts_resolve(s);
     if (s->replication) {
         session_move_to(s, SESSION_WELCOME);
-        if (!link_open_replication(s, slice_str(s->login->replication), &why))
-            session_close(s, &why);
+        link_open_replication(s, slice_str(s->login->replication));
         return;
     }
     g = find_greeting(s);
