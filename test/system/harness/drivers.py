@@ -28,6 +28,7 @@ DRIVERS = {
     "django": "meta",
     "dbd_pg": "prep batch copyin copyout cancel listen dealloc lob meta",
     "pdo": "prep batch copyin copyout stream listen dealloc lob",
+    "psqlodbc": "prep batch stream cancel dealloc meta",
     "ruby_pg": "prep batch copyin copyout stream cancel listen dealloc lob",
     "node_pg": "prep binary batch stream cancel listen",
     "postgres_js": "prep batch stream cancel listen",
