@@ -125,8 +125,10 @@ relay_complete(struct session *s, const struct reply *r)
         changes_completed(s, e->facts, e->n_done, tag);
     e->n_done++;
     if (e->kind == PENDING_EXECUTE) {
-        pending_pop(s);
-        pending_skip_copy(s, false);
+        if (e->n_copies > 0)
+            pending_skip_copy(s);
+        else
+            pending_pop(s);
     }
     return RELAY_PASS;
 }

@@ -77,10 +77,9 @@ say_timed_out(struct session *s, const struct wire_error *e)
 static void
 fail_batch(struct session *s)
 {
-    bool in_copy = s->copy == COPY_IN;
-
     s->copy = COPY_NONE;
-    pending_skip_copy(s, in_copy);
+    if (pending_head(s)->n_copies > 0)
+        pending_skip_copy(s);
     if (!pending_skip_to_sync(s) && s->extended == EXTENDED_BATCH)
         s->extended = EXTENDED_SKIP_TO_SYNC;
 }

@@ -40,7 +40,7 @@ fail_requests(struct session *s, const struct fault *why, char status)
         const struct pending_entry *e = pending_at(s, i);
         struct text *t;
 
-        if ((e->flags & PENDING_OURS) != 0)
+        if ((e->flags & PENDING_OURS) != 0 || e->kind == PENDING_COPY_END)
             continue;
         if (!said)
             session_say(s, WIRE_ERROR, why);

@@ -247,7 +247,8 @@ pending_answer_head(struct session *s)
     struct pending_entry *e;
 
     while ((e = pending_head(s)) != NULL && (e->flags & PENDING_LOCAL) != 0) {
-        answer(s, e);
+        if (e->kind != PENDING_COPY_END)
+            answer(s, e);
         pending_pop(s);
     }
 }
@@ -298,18 +299,43 @@ pending_skip_to_sync(struct session *s)
     return e != NULL;
 }
 
-void
-pending_skip_copy(struct session *s, bool failed)
+/* The end of a COPY that entry 0 began, in the order in which they were sent. */
+static unsigned
+copy_ends(const struct session *s)
 {
-    bool ended = s->n_copy_ends > 0;
+    unsigned n = 0;
 
-    while (!pending_is_empty(s) && (ended || failed)) {
+    for (unsigned i = 1; n < s->n_copy_ends && i < pending_count(s); i++) {
+        uint8_t kind = pending_at(s, i)->kind;
+
+        if (kind == PENDING_QUERY || kind == PENDING_CALL || kind == PENDING_EXECUTE)
+            break;
+        n += kind == PENDING_COPY_END;
+    }
+    return n;
+}
+
+bool
+pending_begin_copy(struct session *s)
+{
+    struct pending_entry *e = pending_head(s);
+
+    e->n_copies += e->n_copies < UINT8_MAX;
+    return copy_ends(s) < e->n_copies;
+}
+
+void
+pending_skip_copy(struct session *s)
+{
+    bool ended = copy_ends(s) > 0;
+
+    while (!pending_is_empty(s)) {
         struct pending_entry *e = pending_at(s, 0);
         bool last = e->kind == PENDING_COPY_END;
 
         undo(s, e);
         pending_pop(s);
-        if (last)
+        if (last && ended)
             return;
     }
 }

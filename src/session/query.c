@@ -180,15 +180,14 @@ take_call(struct session *s, const struct taken *m)
 enum take
 take_copy(struct session *s, const struct taken *m)
 {
-    const struct pending_entry *head = pending_head(s);
-
     if (s->server == NULL)
         return TAKE_DONE;
     s->retriable = false;
-    if (m->frame.type != 'd' && s->copy == COPY_IN) {
-        s->copy = COPY_NONE;
-        if (head != NULL && head->kind == PENDING_EXECUTE)
-            pending_push(s, PENDING_COPY_END, 0);
+    if (m->frame.type != 'd') {
+        if (s->copy == COPY_IN)
+            s->copy = COPY_NONE;
+        if (!pending_is_empty(s))
+            pending_push(s, PENDING_COPY_END, PENDING_LOCAL);
     }
     take_forward(s, m);
     return TAKE_DONE;

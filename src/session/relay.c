@@ -118,6 +118,14 @@ on_notification(const struct session *s, const struct reply *r)
     return RELAY_PASS;
 }
 
+static enum relayed
+on_copy_in(struct session *s, const struct reply *r)
+{
+    if (r->head != NULL && pending_begin_copy(s))
+        s->copy = COPY_IN;
+    return pass(r);
+}
+
 /* ---- every message ---- */
 
 static enum relayed
@@ -164,8 +172,7 @@ on_message(struct session *s, const struct reply *r)
     case 'S':
         return on_report(s, r);
     case 'G':
-        s->copy = COPY_IN;
-        return pass(r);
+        return on_copy_in(s, r);
     case 'H':
         s->copy = COPY_OUT;
         return pass(r);

@@ -22,7 +22,7 @@ enum pending_kind {
     PENDING_DESCRIBE,
     PENDING_CLOSE,
     PENDING_EXECUTE,
-    PENDING_COPY_END, /* no reply: the client ended a COPY that it sends by extended protocol */
+    PENDING_COPY_END, /* LOCAL, without an answer: CopyDone or CopyFail, perhaps of no COPY */
     PENDING_REFUSAL,  /* LOCAL: an error of ours; with READY, ReadyForQuery after it */
     PENDING_ANSWER,   /* LOCAL: an answer of ours; with READY, ReadyForQuery after it */
 };
@@ -42,6 +42,7 @@ enum pending_flags {
 #define PENDING_FRONT (PENDING_REPLAY | PENDING_OPENING) /* when it fails, what is behind it does not run */
 struct pending_entry {
     uint8_t kind;
+    uint8_t n_copies; /* QUERY, EXECUTE: COPY from the client that it began */
     uint16_t flags;
     uint16_t n_done;           /* QUERY: statements completed; EXECUTE of FRONT: those to come */
     uint16_t n_kept;           /* of what ends a request: its bytes that the server's REQUEST has */
@@ -78,8 +79,10 @@ pending_answer_local(struct session *s)
 /* An error: everything up to the next SYNC (which stays) is not answered any more. False: there is no SYNC yet.
  */
 bool pending_skip_to_sync(struct session *s);
-/* A COPY from the client ended or failed: what was sent while it ran was not looked at. */
-void pending_skip_copy(struct session *s, bool failed);
+/* The server awaits data for the head. True: the client has not sent their end yet. */
+bool pending_begin_copy(struct session *s);
+/* The COPY from the client of the head, which is to go, ended: what was sent while it ran was not looked at. */
+void pending_skip_copy(struct session *s);
 /* The server is lost: names that what is outstanding was about to define are not defined. */
 void pending_undo_names(struct session *s);
 void pending_free_spare(struct hall *h);

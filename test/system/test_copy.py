@@ -86,6 +86,21 @@ def test_copy_in_by_the_extended_protocol(module_weir, table, cluster):
     assert w.value("SELECT 8") == "8"
 
 
+@pytest.mark.parametrize("ahead", [wire.query, lambda sql: wire.parse("", sql) + wire.bind() + wire.execute()], ids=["query", "extended"])
+@pytest.mark.parametrize("data, end, said", [(b"7\tseven\n", wire.copy_done(), "C"), (b"bad\n", wire.copy_done(), "E"),
+                                             (b"7\tseven\n", wire.copy_fail("no"), "E"), (b"bad\n", wire.copy_fail("no"), "E")])
+def test_copy_in_may_be_sent_without_waiting_for_its_beginning(module_weir, table, ahead, data, end, said):
+    w = module_weir.wire()
+    sync = b"" if ahead is wire.query else wire.sync()
+    copy = ahead(f"COPY {table} FROM STDIN") + wire.copy_data(data) + end + sync
+    w.send(copy, wire.extended("SELECT 8"), wire.sync(), copy, wire.query("SELECT 9"), wire.copy_done())
+    begun = "G" if ahead is wire.query else "12G"
+    assert [w.kinds() for _ in range(4)] == [f"{begun}{said}Z", "12TDCZ", f"{begun}{said}Z", "TDCZ"]
+    w.send(wire.query(f"COPY {table} FROM STDIN; COPY {table} FROM STDIN; SELECT 10"), (wire.copy_data(data) + end) * 2, wire.extended("SELECT 11"), wire.sync())
+    assert w.kinds() == ("GCGCTDCZ" if said == "C" else "GEZ")
+    assert w.finish() == [["11"]]
+
+
 def test_a_client_that_leaves_during_copy_in_writes_nothing(make_weir, table, cluster):
     weir = make_weir(default_pool_size=1)
     w = weir.wire()

@@ -106,16 +106,39 @@ the_end_of_a_copy_takes_away_what_was_sent_while_it_ran(void **state)
 {
     struct session *s = &((struct half *)*state)->session;
 
-    pending_push(s, PENDING_BIND, 0);
+    pending_push(s, PENDING_EXECUTE, 0);
     pending_push(s, PENDING_SYNC, 0);
-    pending_skip_copy(s, false);
-    assert_int_equal(pending_count(s), 2);
-    pending_push(s, PENDING_COPY_END, 0);
+    assert_true(pending_begin_copy(s));
+    pending_push(s, PENDING_COPY_END, PENDING_LOCAL);
     pending_push(s, PENDING_SYNC, 0);
-    pending_skip_copy(s, false);
+    pending_skip_copy(s);
     assert_int_equal(pending_count(s), 1);
-    pending_push(s, PENDING_BIND, 0);
-    pending_skip_copy(s, true);
+    pending_pop(s);
+    pending_push(s, PENDING_EXECUTE, 0);
+    pending_push(s, PENDING_SYNC, 0);
+    assert_true(pending_begin_copy(s));
+    pending_skip_copy(s); /* it failed before its end was sent */
+    assert_true(pending_is_empty(s));
+}
+
+static void
+the_end_of_a_copy_may_be_sent_before_the_server_has_begun_it(void **state)
+{
+    struct session *s = &((struct half *)*state)->session;
+
+    pending_push(s, PENDING_EXECUTE, 0);
+    pending_push(s, PENDING_COPY_END, PENDING_LOCAL);
+    pending_push(s, PENDING_SYNC, 0);
+    pending_push(s, PENDING_QUERY, 0);
+    pending_push(s, PENDING_COPY_END, PENDING_LOCAL);
+    assert_false(pending_begin_copy(s));
+    pending_skip_copy(s);
+    assert_int_equal(pending_head(s)->kind, PENDING_SYNC);
+    pending_pop(s);
+    assert_false(pending_begin_copy(s));
+    assert_true(pending_begin_copy(s)); /* the second COPY of this query */
+    pending_pop(s);
+    pending_answer_head(s);
     assert_true(pending_is_empty(s));
 }
 
@@ -127,6 +150,7 @@ main(void)
         HALF(answers_of_our_own_are_given_when_their_turn_comes),
         HALF(an_error_skips_to_sync_and_forgets_what_was_promised),
         HALF(the_end_of_a_copy_takes_away_what_was_sent_while_it_ran),
+        HALF(the_end_of_a_copy_may_be_sent_before_the_server_has_begun_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
