@@ -114,7 +114,7 @@ void server_take_back(struct server *s);
 /* Run N statements whose results nobody wants (reset, check), after a ROLLBACK when a transaction is open, and
  * become idle; on_ready or on_gone follows. From idle or lent; there must be something to run. */
 void server_clean(struct server *s, const struct slice *sql, unsigned n, int64_t timeout_us);
-/* It was brought back to what it was after its login: no settings, no statements. */
+/* It was brought back to what it was after its login: no settings, no named statements. */
 void server_forget(struct server *s);
 /* Close now and tell the borrower, if any. */
 void server_end(struct server *s, const struct fault *why);

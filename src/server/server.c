@@ -382,6 +382,7 @@ server_clean(struct server *s, const struct slice *sql, unsigned n, int64_t time
     s->borrower = NULL;
     s->session = NULL;
     s->cleaning = (uint8_t)n;
+    s->unnamed = (struct statement_id){ 0 }; /* as any simple query does */
     if (s->status != 'I') {
         wire_put_query(&t, SLICE("ROLLBACK"));
         s->cleaning++;
@@ -403,7 +404,6 @@ server_forget(struct server *s)
     prepared_clear(s->prepared);
     params_drop(s->by_sql);
     s->by_sql = NULL;
-    s->unnamed = (struct statement_id){ 0 };
     s->sequences_of = 0;
 }
 

@@ -167,6 +167,7 @@ transaction_ended(struct session *s)
     bound_clear(s);
     changes_ended(s);
     if (s->told_before != s->server->reports) {
+        settings_catch_up(s);
         params_drop(s->told_before);
         s->told_before = params_hold(s->server->reports);
     }
@@ -208,7 +209,7 @@ relay_ready(struct session *s, const struct reply *r)
         return RELAY_SWALLOW; /* on_quiet sends it once more */
     if (s->routing != NULL)
         retry_answered(s, n_kept);
-    if (s->told != s->server->reports && s->server->settings == s->settings)
+    if (s->told != s->server->reports && s->server->settings != NULL)
         settings_tell(s); /* reports of what went in front came with the answer */
     opening_end(s);
     s->explained = s->rows_flowed = s->timed_out = s->retried = false;

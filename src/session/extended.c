@@ -141,10 +141,8 @@ may_parse(struct session *s, const struct facts *f, struct fault *why)
 static void
 parse_unnamed(struct session *s, const struct taken *m, struct statement *st)
 {
-    statement_drop(s->unnamed);
-    s->unnamed = statement_hold(st);
     s->server->unnamed = st->id;
-    pending_push(s, PENDING_PARSE, 0);
+    pending_push_unnamed(s, PENDING_PARSE, 0, st);
     take_forward(s, m);
 }
 
@@ -202,10 +200,8 @@ parse_large(struct session *s, const struct taken *m)
         return TAKE_WAIT;
     start_batch(s, NULL);
     s->retriable = false;
-    statement_drop(s->unnamed);
-    s->unnamed = NULL;
     s->server->unnamed = large_id(s);
-    pending_push(s, PENDING_PARSE, 0);
+    pending_push_unnamed(s, PENDING_PARSE, 0, NULL);
     take_forward(s, m);
     return TAKE_DONE;
 }
@@ -482,6 +478,7 @@ take_execute(struct session *s, const struct taken *m)
     return TAKE_DONE;
 }
 
+/* A Close of what servers do not know by the client's name; or there is none. */
 static bool
 close_is_local(struct session *s, uint8_t what, struct slice name)
 {
@@ -489,15 +486,18 @@ close_is_local(struct session *s, uint8_t what, struct slice name)
         sql_prepared_forget(s, name);
         return s->server == NULL;
     }
-    if (what == 'S' && name.len > 0 && most_prepared(s) > 0) {
-        prepared_names_remove(s, name);
-        return true;
-    }
-    if (what == 'S' && name.len == 0) {
-        statement_drop(s->unnamed);
-        s->unnamed = NULL;
-    }
-    return s->server == NULL;
+    return (what == 'S' && name.len > 0 && most_prepared(s) > 0) || s->server == NULL;
+}
+
+static void
+push_close(struct session *s, uint8_t what, struct slice name, unsigned flags)
+{
+    if (what == 'S' && name.len == 0)
+        pending_push_unnamed(s, PENDING_CLOSE, flags, NULL);
+    else if (what == 'S')
+        pending_push(s, PENDING_CLOSE, flags | PENDING_NAMED)->removed = prepared_names_take(s, name);
+    else
+        pending_push(s, PENDING_CLOSE, flags);
 }
 
 enum take
@@ -510,14 +510,14 @@ take_close(struct session *s, const struct taken *m)
     if (c.bad)
         return malformed(s);
     if (close_is_local(s, what, name)) {
-        pending_push(s, PENDING_CLOSE, PENDING_LOCAL);
+        push_close(s, what, name, PENDING_LOCAL);
         pending_answer_local(s);
         return TAKE_DONE;
     }
     start_batch(s, NULL);
     if (what == 'S' && name.len == 0)
         s->server->unnamed = (struct statement_id){ 0 };
-    pending_push(s, PENDING_CLOSE, 0);
+    push_close(s, what, name, 0);
     take_forward(s, m);
     return TAKE_DONE;
 }

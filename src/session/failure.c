@@ -22,7 +22,7 @@ own_name(const struct session *s, const struct pending_entry *e)
     if ((e->flags & (PENDING_DUPLICATE | PENDING_STALE)) == PENDING_DUPLICATE)
         return e->name;
     if ((e->kind != PENDING_PARSE && e->kind != PENDING_BIND && e->kind != PENDING_DESCRIBE) ||
-        e->statement == NULL)
+        e->statement == NULL || (e->flags & PENDING_UNNAMED) != 0)
         return NULL;
     return prepared_names_of(s, e->statement);
 }

@@ -5,18 +5,14 @@
 bool
 parse_here(struct session *s, struct slice name, struct statement *st)
 {
-    struct pending_entry *e;
-
     if (name.len > 0 &&
         (s->hall->setup.conf->general.max_prepared_statements == 0 || !prepared_names_is_free(s, name)))
         return false;
-    e = pending_push(s, PENDING_PARSE, PENDING_LOCAL);
     if (name.len > 0) {
         prepared_names_add(s, name, st);
-        e->statement = statement_hold(st);
+        pending_push(s, PENDING_PARSE, PENDING_LOCAL)->statement = statement_hold(st);
     } else {
-        statement_drop(s->unnamed);
-        s->unnamed = statement_hold(st);
+        pending_push_unnamed(s, PENDING_PARSE, PENDING_LOCAL, st);
     }
     s->pool->database->stats.client_parses++;
     pending_answer_local(s);

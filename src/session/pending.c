@@ -123,6 +123,13 @@ pending_push(struct session *s, enum pending_kind kind, unsigned flags)
     return e;
 }
 
+void
+pending_push_unnamed(struct session *s, enum pending_kind kind, unsigned flags, struct statement *st)
+{
+    pending_push(s, kind, flags | PENDING_UNNAMED)->statement = s->unnamed;
+    s->unnamed = st == NULL ? NULL : statement_hold(st);
+}
+
 static void
 drop_answer(struct text *t)
 {
@@ -137,7 +144,9 @@ drop_owned(const struct pending_entry *e)
         mem_free(e->refusal);
     else if (e->kind == PENDING_ANSWER)
         drop_answer(e->answer);
-    else if (e->kind == PENDING_CLOSE)
+    else if ((e->flags & PENDING_NAMED) != 0)
+        prepared_names_forget(e->removed);
+    else if (e->kind == PENDING_CLOSE && (e->flags & PENDING_UNNAMED) == 0)
         mem_free(e->closed);
     else if ((e->flags & (PENDING_DUPLICATE | PENDING_STALE)) == PENDING_DUPLICATE)
         mem_free(e->name);
@@ -259,9 +268,12 @@ pending_answer_head(struct session *s)
 static void
 undo(struct session *s, const struct pending_entry *e)
 {
-    if (e->kind == PENDING_CLOSE && e->closed != NULL && s->server != NULL)
+    const unsigned clients = PENDING_NAMED | PENDING_UNNAMED;
+
+    if (e->kind == PENDING_CLOSE && (e->flags & clients) == 0 && e->closed != NULL && s->server != NULL)
         prepared_add(s->server->prepared, *e->closed, OLDEST);
-    if (e->kind != PENDING_PARSE || e->statement == NULL || (e->flags & PENDING_DUPLICATE) != 0)
+    if (e->kind != PENDING_PARSE || e->statement == NULL ||
+        (e->flags & (PENDING_DUPLICATE | PENDING_UNNAMED)) != 0)
         return;
     if ((e->flags & PENDING_OURS) == 0)
         prepared_names_undo(s, e->statement);
@@ -279,24 +291,63 @@ note_skipped(struct session *s, const struct pending_entry *e)
         return;
     if ((e->flags & PENDING_BY_SQL) != 0)
         s->server->old = true;
-    else if (e->kind == PENDING_PARSE ? e->statement == NULL : e->closed == NULL)
+    else if ((e->flags & PENDING_UNNAMED) != 0 || e->statement == NULL)
         s->server->unnamed = STATEMENT_STRANGE;
+}
+
+/* The session's unnamed statement was WAS (owned) after what precedes entry I. */
+static void
+restore_unnamed(struct session *s, unsigned i, struct statement *was)
+{
+    struct statement **there = &s->unnamed;
+
+    for (; i < pending_count(s); i++) {
+        struct pending_entry *e = pending_at(s, i);
+
+        if (e->kind == PENDING_QUERY && (e->flags & PENDING_OURS) == 0) { /* which forgets it */
+            statement_drop(was);
+            return;
+        }
+        if ((e->flags & PENDING_UNNAMED) != 0) {
+            there = &e->statement;
+            break;
+        }
+    }
+    statement_drop(*there);
+    *there = was;
+}
+
+/* What the client said by entry I, of N that the server does not look at but for the first, is not so. */
+static void
+take_back(struct session *s, unsigned i, unsigned n)
+{
+    struct pending_entry *e = pending_at(s, i);
+
+    if (i > 0)
+        note_skipped(s, e);
+    undo(s, e);
+    if ((e->flags & PENDING_NAMED) != 0 && e->removed != NULL) {
+        prepared_names_restore(s, e->removed);
+        e->removed = NULL;
+    } else if ((e->flags & PENDING_UNNAMED) != 0) {
+        restore_unnamed(s, n,
+                        i == 0 ? NULL : e->statement); /* PostgreSQL forgets it before it looks at a Parse */
+        e->statement = i == 0 ? e->statement : NULL;
+    }
 }
 
 bool
 pending_skip_to_sync(struct session *s)
 {
-    struct pending_entry *e;
-    bool is_cause = true;
+    unsigned n = 0;
 
-    while ((e = pending_head(s)) != NULL && e->kind != PENDING_SYNC) {
-        if (!is_cause)
-            note_skipped(s, e);
-        is_cause = false;
-        undo(s, e);
+    while (n < pending_count(s) && pending_at(s, n)->kind != PENDING_SYNC)
+        n++;
+    for (unsigned i = n; i-- > 0;)
+        take_back(s, i, n);
+    for (unsigned i = 0; i < n; i++)
         pending_pop(s);
-    }
-    return e != NULL;
+    return !pending_is_empty(s);
 }
 
 /* The end of a COPY that entry 0 began, in the order in which they were sent. */
@@ -347,7 +398,7 @@ pending_undo_names(struct session *s)
         const struct pending_entry *e = pending_at(s, i);
 
         if (e->kind == PENDING_PARSE && e->statement != NULL &&
-            (e->flags & (PENDING_OURS | PENDING_DUPLICATE)) == 0)
+            (e->flags & (PENDING_OURS | PENDING_DUPLICATE | PENDING_UNNAMED)) == 0)
             prepared_names_undo(s, e->statement);
     }
 }

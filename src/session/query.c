@@ -28,6 +28,8 @@ deallocate_locally(struct session *s, const struct facts *f)
         s->status == 'E' || prepared_names_find(s, f->effects[0].name) == NULL)
         return false;
     prepared_names_remove(s, f->effects[0].name);
+    statement_drop(s->unnamed);
+    s->unnamed = NULL;
     pending_push(s, PENDING_QUERY, PENDING_LOCAL);
     pending_answer_local(s);
     return true;

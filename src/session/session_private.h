@@ -37,6 +37,8 @@ enum pending_flags {
                              names */
     PENDING_STALE = 128,  /* DUPLICATE: the error says that the plan is out of date */
     PENDING_RESTORES = 512, /* a reset: start-up values follow it, in the same QUERY or in an EXECUTE of ours */
+    PENDING_UNNAMED = 1024, /* PARSE, CLOSE of the client: STATEMENT is what the unnamed one was before */
+    PENDING_NAMED = 2048,   /* CLOSE of the client: REMOVED is what had the name */
     PENDING_BY_SQL = 256,   /* OURS: PREPARE number n_done of the session's; or what makes room for them */
 };
 #define PENDING_FRONT (PENDING_REPLAY | PENDING_OPENING) /* when it fails, what is behind it does not run */
@@ -48,7 +50,8 @@ struct pending_entry {
     uint16_t n_kept;           /* of what ends a request: its bytes that the server's REQUEST has */
     const struct facts *facts; /* held, or NULL: QUERY, EXECUTE */
     union {
-        struct statement *statement; /* held, or NULL: PARSE; BIND and DESCRIBE of a named one */
+        struct statement *statement; /* held, or NULL: PARSE; BIND and DESCRIBE of a named one; UNNAMED */
+        struct name *removed;        /* owned, or NULL: NAMED */
         char *name;                  /* owned: PARSE that is DUPLICATE and not STALE; the client's name */
         struct statement_id *closed; /* owned: CLOSE that is OURS */
         struct fault *refusal;       /* owned: REFUSAL */
@@ -56,6 +59,8 @@ struct pending_entry {
     };
 };
 struct pending_entry *pending_push(struct session *s, enum pending_kind kind, unsigned flags);
+/* PARSE or CLOSE: the session's unnamed statement is ST (held for it) or none, should the server look at it. */
+void pending_push_unnamed(struct session *s, enum pending_kind kind, unsigned flags, struct statement *st);
 struct pending_entry *pending_head(const struct session *s);
 void pending_pop(struct session *s);
 bool pending_is_empty(const struct session *s);
@@ -126,6 +131,11 @@ prepared_names_add(struct session *s, struct slice name, struct statement *st); 
 /* The client is told that its plan of ST is out of date: the next use makes a new one. */
 void prepared_names_renew(struct session *s, const struct statement *st);
 void prepared_names_remove(struct session *s, struct slice name);
+/* The same, for a Close that may not be looked at: NULL, or what prepared_names_restore() or _forget() takes.
+ */
+struct name *prepared_names_take(struct session *s, struct slice name);
+void prepared_names_restore(struct session *s, struct name *n);
+void prepared_names_forget(struct name *n);
 /* The newest name of ST, or NULL. */
 const char *prepared_names_of(const struct session *s, const struct statement *st);
 /* Undo prepared_names_add() of ST after its Parse failed: the newest name with it. */
@@ -186,6 +196,8 @@ void settings_confirm(struct session *s);
 void settings_tell(struct session *s);
 /* The server reported a value that no SET explains (a function set it): it becomes a setting of the session. */
 void settings_adopt(struct session *s, struct slice report);
+/* The same when the transaction is over, of what a SET of something else beside it has hidden. */
+void settings_catch_up(struct session *s);
 /* Start-up values and effects of DISCARD ALL. */
 void settings_discard(struct session *s);
 /* A channel that this transaction listens to, if any. */

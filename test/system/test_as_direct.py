@@ -52,6 +52,67 @@ def test_any_setting_at_start_up_and_reset_goes_back_to_it(both):
     assert all(s == said[i % 2] for i, s in enumerate(said)) and said[1]["client_encoding"] == "UTF8"
 
 
+def test_a_part_of_DateStyle_is_set_on_what_is_the_default_of_the_server(weir, both):
+    for left in ("German", "SQL, DMY", "ymd"):
+        with weir.raw() as w:
+            w.login().query(f"SET DateStyle = '{left}'")
+        for start in ("SQL", "ISO", "Postgres"):
+            shown = both(lambda w: [w.query("SHOW DateStyle"), w.parameters["DateStyle"]], DateStyle=start)
+            assert shown[1].endswith(", MDY")
+
+
+@pytest.mark.parametrize("before", ["SET work_mem = '3MB'", "RESET geqo", "SELECT 1"])
+def test_a_report_beside_a_SET_of_something_else_is_that_sessions(weir, both, cluster, before):
+    cluster.sql("CREATE OR REPLACE FUNCTION zone(z text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'SET TimeZone = ' || quote_literal(z); END $$")
+
+    def act(w):
+        w.query(f"{before}; SELECT zone('Asia/Tokyo')")
+        with weir.raw() if weir.general["pool_mode"] == "transaction" else wire.Wire(cluster.folder, cluster.port) as other:
+            seen = other.login().query("SHOW TimeZone"), other.parameters["TimeZone"]
+        return [seen, w.query("SHOW TimeZone"), w.parameters["TimeZone"]]
+    assert both(act)[1] == [["Asia/Tokyo"]]
+
+
+@pytest.mark.parametrize("protocol", ["query", "extended"])
+def test_what_DISCARD_ALL_resets_is_reported_at_once(both, protocol):
+    def act(w):
+        w.query("SET TimeZone = 'Asia/Tokyo'")
+        getattr(w, protocol)("DISCARD ALL")
+        return dict(w.parameters)
+    both(act, DateStyle="German")
+
+
+BATCHES = {
+    "Parse skipped": [wire.parse("", "SELECT 'kept'"), "", wire.execute("none") + wire.parse("", "SELECT 'no'"), ""],
+    "Close skipped": [wire.parse("", "SELECT 'kept'"), "", wire.execute("none") + wire.close("S", ""), ""],
+    "Parse skipped twice": [wire.execute("none") + wire.parse("", "SELECT 'no'") + wire.parse("", "BEGIN"), ""],
+    "Parse fails": [wire.parse("", "SELECT 'no'"), wire.parse("", "SELEC"), ""],
+    "skipped, then again": [wire.execute("none") + wire.parse("", "SELECT 'no'"), wire.parse("", "SELECT 'again'"), ""],
+    "DISCARD ALL": [wire.extended("DISCARD ALL"), wire.parse("", "SELECT 'kept'"), ""],
+    "DISCARD ALL is what it is": [wire.extended("SELECT set_config('my.own', 'kept', false)"), wire.extended("DISCARD ALL"), ""],
+    "named Close skipped": [wire.parse("s", "SELECT 'kept'"), wire.execute("none") + wire.close("S", "s"), "s"],
+    "named Close and Parse skipped": [wire.parse("s", "SELECT 'kept'"), wire.execute("none") + wire.close("S", "s") + wire.parse("s", "SELECT 'no'"), "s"],
+    "Query": [wire.parse("", "SELECT 'no'"), wire.query("SELECT 1"), ""],
+    "DEALLOCATE": [wire.parse("s", "SELECT 1") + wire.parse("", "SELECT 'no'"), wire.query("DEALLOCATE s"), ""],
+}
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_what_a_failed_batch_did_not_reach_did_not_happen(weir, both, name):
+    def act(w):
+        out = []
+        for what in BATCHES[name]:
+            if isinstance(what, str):
+                what = wire.describe("S", what) + wire.bind("", what) + wire.execute()
+            w.send(what if what[:1] == b"Q" else what + wire.sync())
+            out.append([(m.kind, m.fields()["M"] if m.kind == "E" else m.body) for m in w.until("Z")])
+            if weir.general["pool_mode"] == "transaction":
+                with weir.raw() as other:  # it has the server in between
+                    other.login().extended("SELECT 'other'")
+        return out
+    both(act)
+
+
 @pytest.mark.parametrize("how", ["by hand", "pg_dump"])
 def test_a_search_path_and_temporary_tables_are_nobody_elses(weir, both, cluster, unique, how):
     def look(w):

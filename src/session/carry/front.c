@@ -99,6 +99,10 @@ put_sets(struct text *t, const struct params *have, const struct params *want, b
         settings_under(p->value, &role);
         if (role.len > 0)
             continue;
+        if (slice_is_nocase(p->name, "DateStyle") && have != NULL && params_find(have, p->name) != NULL) {
+            put_reset(t, p->name); /* SET leaves a part of it that is not named */
+            n++;
+        }
         front_put(t, p->value);
         n++;
     }

@@ -458,6 +458,30 @@ settings_discard(struct session *s)
 
 /* ---- ParameterStatus ---- */
 
+/* The server has NAME otherwise than the session wants it, until its next statement. */
+static bool
+is_unsettled(const struct session *s, struct slice name)
+{
+    const struct param *mine = params_find(s->settings, name), *there = params_find(s->server->settings, name);
+
+    if (mine == NULL || there == NULL)
+        return mine != there;
+    return !slice_equal(mine->value, there->value);
+}
+
+static struct params *
+without_unsettled(const struct session *s, struct params *now)
+{
+    for (unsigned i = 0; i < now->n; i++) {
+        struct slice name = now->at[i].name;
+        const struct param *old = is_unsettled(s, name) ? params_find(s->told, name) : NULL;
+
+        if (old != NULL)
+            now = params_with(now, name, old->value);
+    }
+    return now;
+}
+
 /* What the client is told of the server's reports. A replica's own default_transaction_read_only says nothing
  * about the entry, through which the session writes. Held for the caller. */
 static struct params *
@@ -470,6 +494,8 @@ to_tell(const struct session *s)
 
     const char *standby = s->routing == NULL ? NULL : s->server->target->standby;
 
+    if (s->told != NULL && s->server->settings != s->settings)
+        now = without_unsettled(s, now);
     if (standby == NULL || strcmp(standby, "on") == 0 || old == NULL || new == NULL ||
         slice_equal(old->value, new->value) || params_find(s->settings, name) != NULL ||
         choose_is_primary(s, choose_cluster(s)))
@@ -546,6 +572,37 @@ settings_adopt(struct session *s, struct slice report)
     one = settings_with(params_empty(s->hall->pools.sets), name, value);
     log_op(s, OP_SET, name, one->at[0].value);
     params_drop(one);
+}
+
+/* Is what the server has reported as NAME what is known to be set there? */
+static bool
+is_known(const struct session *s, struct slice name, struct slice replay, struct slice value)
+{
+    const struct param *there = params_find(s->server->settings, name),
+                       *own = params_find(s->server->defaults, name);
+
+    if (there != NULL)
+        return s->told_before == NULL || slice_equal(there->value, replay);
+    return own == NULL || slice_equal(own->value, value);
+}
+
+void
+settings_catch_up(struct session *s)
+{
+    const struct params *now = s->server->reports;
+
+    for (unsigned i = 0; s->server->settings != NULL && i < now->n; i++) {
+        struct slice name = now->at[i].name, value = now->at[i].value;
+        const struct param *before = s->told_before == NULL ? NULL : params_find(s->told_before, name);
+        struct params *one;
+
+        if (is_fact(name) || (before != NULL && slice_equal(before->value, value)))
+            continue;
+        one = settings_with(params_empty(s->hall->pools.sets), name, value);
+        if (!is_known(s, name, one->at[0].value, value))
+            set_one(s, name, one->at[0].value);
+        params_drop(one);
+    }
 }
 
 void

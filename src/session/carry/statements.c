@@ -185,6 +185,14 @@ prepared_names_find(const struct session *s, struct slice name)
     return prepared_names_look(s, name, &since);
 }
 
+static void
+add(struct session *s, struct name *n)
+{
+    if (s->names == NULL)
+        s->names = mem_new(struct names);
+    HASH_ADD(hh, s->names->all, text, (unsigned)strlen(n->text), n);
+}
+
 void
 prepared_names_add(struct session *s, struct slice name, struct statement *st)
 {
@@ -196,21 +204,50 @@ prepared_names_add(struct session *s, struct slice name, struct statement *st)
     n->st = statement_hold(st);
     n->request = s->n_requests;
     n->since = changes_last(s);
-    if (s->names == NULL)
-        s->names = mem_new(struct names);
-    HASH_ADD(hh, s->names->all, text, (unsigned)name.len, n);
+    add(s, n);
+}
+
+void
+prepared_names_restore(struct session *s, struct name *n)
+{
+    if (find(s, slice_str(n->text)) == NULL)
+        add(s, n);
+    else
+        prepared_names_forget(n);
+}
+
+static void
+take_away(struct session *s, struct name *n)
+{
+    HASH_DEL(s->names->all, n);
+    if (s->names->all != NULL)
+        return;
+    mem_free(s->names);
+    s->names = NULL;
+}
+
+void
+prepared_names_forget(struct name *n)
+{
+    statement_drop(n->st);
+    mem_free(n);
 }
 
 static void
 forget(struct session *s, struct name *n)
 {
-    HASH_DEL(s->names->all, n);
-    statement_drop(n->st);
-    mem_free(n);
-    if (s->names->all != NULL)
-        return;
-    mem_free(s->names);
-    s->names = NULL;
+    take_away(s, n);
+    prepared_names_forget(n);
+}
+
+struct name *
+prepared_names_take(struct session *s, struct slice name)
+{
+    struct name *n = find(s, name);
+
+    if (n != NULL)
+        take_away(s, n);
+    return n;
 }
 
 void
