@@ -87,6 +87,7 @@ struct server {
     const struct server_borrower *borrower;
     void *session;
     struct params *reports;  /* ParameterStatus values */
+    struct params *reported; /* NULL; or what they were before application_name was expected among them */
     struct params *defaults; /* the same of when it was first lent: what RESET brings back; NULL: it was not */
     struct params *settings; /* what sessions set on it (name -> SQL); NULL: not known */
     bool changed;            /* this transaction changed tables */

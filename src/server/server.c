@@ -282,6 +282,7 @@ dig(struct grave *g)
     prepared_free(s->prepared);
     text_done(&s->request);
     params_drop(s->reports);
+    params_drop(s->reported);
     params_drop(s->defaults);
     params_drop(s->settings);
     params_drop(s->by_sql);

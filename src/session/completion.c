@@ -193,6 +193,8 @@ relay_ready(struct session *s, const struct reply *r)
         welcome_replayed(s, NULL);
         return RELAY_SWALLOW;
     }
+    if (s->server->reported != NULL)
+        front_ended(s);
     if (s->server->status == 'I')
         transaction_ended(s);
     if (s->listening != NULL && s->server->status == 'I' && (!ours || pending_is_empty(s)))

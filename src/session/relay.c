@@ -47,11 +47,11 @@ pop_early(struct session *s, const struct reply *r, enum pending_kind kind)
 /* ---- what comes beside the reply ---- */
 
 static bool
-is_about_standby(struct slice body)
+is_about(struct slice body, const char *name)
 {
     struct wire_cursor c = wire_cursor(body);
 
-    return slice_is(wire_get_string(&c), "in_hot_standby");
+    return slice_is(wire_get_string(&c), name);
 }
 
 static enum relayed
@@ -65,7 +65,9 @@ on_report(struct session *s, const struct reply *r)
         settings_adopt(s, r->body);
     if (!server_report(s->server, r->body))
         return RELAY_BROKEN;
-    if (s->server->target->standby != NULL && is_about_standby(r->body))
+    if (s->server->reported != NULL && is_about(r->body, "application_name"))
+        front_reported(s);
+    if (s->server->target->standby != NULL && is_about(r->body, "in_hot_standby"))
         return RELAY_SWALLOW;
     if (is_hidden(r) || !known || relay_is_void(s) || s->server->settings != s->settings)
         return RELAY_SWALLOW; /* settings_tell() follows, or settings do */

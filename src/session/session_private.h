@@ -401,6 +401,10 @@ void front_send(struct session *s, struct slice messages, unsigned n, unsigned f
  * statements. */
 unsigned front_put_settings(struct session *s, struct text *t);
 bool front_settings(struct session *s); /* send that; false: nothing to do */
+/* The server reported application_name, as was expected. */
+void front_reported(struct session *s);
+/* It has answered and did not: the request set it to what it was before. */
+void front_ended(struct session *s);
 /* It is not confirmed, and nothing more may go out before it is. */
 bool front_holds_back(const struct session *s);
 

@@ -82,6 +82,19 @@ def test_what_DISCARD_ALL_resets_is_reported_at_once(both, protocol):
     both(act, DateStyle="German")
 
 
+@pytest.mark.parametrize("sql", ["DISCARD ALL", "SET application_name = ''", "RESET ALL", "BEGIN; SET LOCAL application_name = ''", "SELECT 1"])
+def test_an_application_name_that_is_taken_back_at_once_is_not_told(weir, both, sql):
+    def act(w):
+        w.query(sql)
+        out = [w.parameters["application_name"]]
+        if weir.general["pool_mode"] == "transaction" and w.status == "I":
+            with weir.raw() as other:
+                other.login().query("SELECT 1")
+                assert other.parameters["application_name"] == ""
+        return out
+    both(act, application_name="mine")
+
+
 BATCHES = {
     "Parse skipped": [wire.parse("", "SELECT 'kept'"), "", wire.execute("none") + wire.parse("", "SELECT 'no'"), ""],
     "Close skipped": [wire.parse("", "SELECT 'kept'"), "", wire.execute("none") + wire.close("S", ""), ""],

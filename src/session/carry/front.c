@@ -190,8 +190,28 @@ expect_reports(struct session *s)
     const struct param *want = params_find(s->settings, SLICE("application_name"));
     const struct param *own = params_find(s->startup, SLICE("application_name"));
 
-    if (want != NULL && own != NULL && slice_equal(want->value, own->value))
-        s->server->reports = settings_own_reports(s, s->server->reports);
+    if (want == NULL || own == NULL || !slice_equal(want->value, own->value))
+        return;
+    if (s->server->reported == NULL)
+        s->server->reported = params_hold(s->server->reports);
+    s->server->reports = settings_own_reports(s, s->server->reports);
+}
+
+void
+front_ended(struct session *s)
+{
+    const struct param *last = params_find(s->server->reported, SLICE("application_name"));
+
+    if (last != NULL)
+        s->server->reports = params_with(s->server->reports, last->name, last->value);
+    front_reported(s);
+}
+
+void
+front_reported(struct session *s)
+{
+    params_drop(s->server->reported);
+    s->server->reported = NULL;
 }
 
 /* What the server will report is what the client was told, but for a RESET to another default than it knows. */
