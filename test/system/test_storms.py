@@ -54,7 +54,7 @@ def test_storms(storm, make_lone_weir, what):
     try:
         while time.monotonic() < end:
             storm.strike()
-            if "operators" in what and storm.rng.random() < 0.2:
+            if what == "operators" and storm.rng.random() < 0.2:  # one whose calls fail may be refused, and all goes on
                 operators.take_over()
     finally:
         print(storm.did, operators.did, {k: v for w in crowd.others for k, v in w.seen.items()})
