@@ -401,6 +401,9 @@ void front_send(struct session *s, struct slice messages, unsigned n, unsigned f
  * statements. */
 unsigned front_put_settings(struct session *s, struct text *t);
 bool front_settings(struct session *s); /* send that; false: nothing to do */
+/* Reports NOW (held by the caller) but for what will be sent before the next statement: that is what was told.
+ */
+struct params *front_without_unsettled(const struct session *s, struct params *now);
 /* The server reported application_name, as was expected. */
 void front_reported(struct session *s);
 /* It has answered and did not: the request set it to what it was before. */

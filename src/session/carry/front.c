@@ -271,3 +271,27 @@ front_settings(struct session *s)
         front_send(s, text_slice(t), n, PENDING_REPLAY);
     return n > 0;
 }
+
+/* The server has NAME otherwise than the session wants it, until its next statement. */
+static bool
+is_unsettled(const struct session *s, struct slice name)
+{
+    const struct param *mine = params_find(s->settings, name), *there = params_find(s->server->settings, name);
+
+    if (mine == NULL || there == NULL)
+        return mine != there;
+    return !slice_equal(mine->value, there->value);
+}
+
+struct params *
+front_without_unsettled(const struct session *s, struct params *now)
+{
+    for (unsigned i = 0; i < now->n; i++) {
+        struct slice name = now->at[i].name;
+        const struct param *old = is_unsettled(s, name) ? params_find(s->told, name) : NULL;
+
+        if (old != NULL)
+            now = params_with(now, name, old->value);
+    }
+    return now;
+}

@@ -458,30 +458,6 @@ settings_discard(struct session *s)
 
 /* ---- ParameterStatus ---- */
 
-/* The server has NAME otherwise than the session wants it, until its next statement. */
-static bool
-is_unsettled(const struct session *s, struct slice name)
-{
-    const struct param *mine = params_find(s->settings, name), *there = params_find(s->server->settings, name);
-
-    if (mine == NULL || there == NULL)
-        return mine != there;
-    return !slice_equal(mine->value, there->value);
-}
-
-static struct params *
-without_unsettled(const struct session *s, struct params *now)
-{
-    for (unsigned i = 0; i < now->n; i++) {
-        struct slice name = now->at[i].name;
-        const struct param *old = is_unsettled(s, name) ? params_find(s->told, name) : NULL;
-
-        if (old != NULL)
-            now = params_with(now, name, old->value);
-    }
-    return now;
-}
-
 /* What the client is told of the server's reports. A replica's own default_transaction_read_only says nothing
  * about the entry, through which the session writes. Held for the caller. */
 static struct params *
@@ -495,7 +471,7 @@ to_tell(const struct session *s)
     const char *standby = s->routing == NULL ? NULL : s->server->target->standby;
 
     if (s->told != NULL && s->server->settings != s->settings)
-        now = without_unsettled(s, now);
+        now = front_without_unsettled(s, now);
     if (standby == NULL || strcmp(standby, "on") == 0 || old == NULL || new == NULL ||
         slice_equal(old->value, new->value) || params_find(s->settings, name) != NULL ||
         choose_is_primary(s, choose_cluster(s)))
