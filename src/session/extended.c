@@ -39,15 +39,16 @@ close_statement(struct session *s, struct statement_id id)
     link_put_close(s, there, 0)->closed = mem_dup(&id, sizeof(id));
 }
 
-/* Is there a plan of ST younger than SINCE? An older one goes. */
+/* Is there surely a plan of ST younger than SINCE? Another one goes. */
 static bool
 is_prepared(struct session *s, const struct statement *st, int64_t since)
 {
     int64_t born = prepared_born(s->server->prepared, st->id);
+    bool fits = born > since && !pending_may_lack(s, st);
 
-    if (born > 0 && born <= since)
+    if (born != 0 && !fits)
         close_statement(s, st->id);
-    return born > since;
+    return fits;
 }
 
 /* The Parse of ST is on its way. */
@@ -73,7 +74,7 @@ ensure_named(struct session *s, struct statement *st, int64_t since)
     t = session_scratch(s);
     statement_put_parse(t, st, true);
     link_put(s, t);
-    pending_push(s, PENDING_PARSE, PENDING_OURS)->statement = statement_hold(st);
+    pending_push(s, PENDING_PARSE, PENDING_OURS | pending_behind(s))->statement = statement_hold(st);
     note_prepared(s, st);
 }
 
@@ -125,6 +126,8 @@ start_batch(struct session *s, const struct facts *f)
         s->extended = EXTENDED_BATCH;
         sequences_check(s, f);
     }
+    if (s->copy == COPY_IN) /* instead of data: PostgreSQL makes it an error, and waits for Sync */
+        s->copy = COPY_NONE;
     sql_prepared_check(s, f);
 }
 

@@ -9,6 +9,7 @@
 struct pending {
     struct pending *next;    /* spare */
     unsigned first, n, size; /* size is a power of two */
+    unsigned n_behind;       /* entries BEHIND */
     struct pending_entry *at;
 };
 
@@ -107,6 +108,8 @@ count(struct session *s, const struct pending_entry *e, int by)
         s->n_front += by;
     if (e->kind == PENDING_COPY_END)
         s->n_copy_ends += by;
+    if ((e->flags & PENDING_BEHIND) != 0)
+        s->pending->n_behind += (unsigned)by;
 }
 
 struct pending_entry *
@@ -262,24 +265,72 @@ pending_answer_head(struct session *s)
     }
 }
 
-#define OLDEST 1 /* when a plan was made whose Close was not carried out */
+/* ---- a Parse that the server may not look at, though it looks at a later batch ---- */
+
+unsigned
+pending_behind(const struct session *s)
+{
+    if (s->server->status == 'E')
+        return PENDING_BEHIND;
+    for (unsigned i = pending_count(s); i-- > 0;)
+        if ((pending_at(s, i)->flags & (PENDING_FRONT | PENDING_LOCAL)) == 0)
+            return PENDING_BEHIND;
+    return 0;
+}
+
+bool
+pending_may_lack(const struct session *s, const struct statement *st)
+{
+    bool in_batch = true;
+
+    if (s->pending == NULL || s->pending->n_behind == 0)
+        return false;
+    for (unsigned i = pending_count(s); i-- > 0;) {
+        const struct pending_entry *e = pending_at(s, i);
+        bool names = (e->kind == PENDING_PARSE && (e->flags & (PENDING_DUPLICATE | PENDING_UNNAMED)) == 0) ||
+                     (in_batch && (e->kind == PENDING_BIND || e->kind == PENDING_DESCRIBE));
+
+        if (names && e->statement == st && (e->flags & PENDING_LOCAL) == 0)
+            return !in_batch && (e->flags & PENDING_BEHIND) != 0;
+        in_batch = in_batch && !pending_ends_request(e);
+    }
+    return false;
+}
+
+/* ---- what the server did not look at ---- */
+
+#define OLDEST 1  /* when a plan was made whose Close was not carried out */
+#define MAYBE  -1 /* of what may be there, and may not: it is closed before it is made again */
 
 /* A Parse or Close of ours that was not, or may not have been, carried out: forget what it promised. */
 static void
-undo(struct session *s, const struct pending_entry *e)
+undo_there(struct prepared *p, const struct pending_entry *e)
 {
     const unsigned clients = PENDING_NAMED | PENDING_UNNAMED;
+    int64_t born;
 
-    if (e->kind == PENDING_CLOSE && (e->flags & clients) == 0 && e->closed != NULL && s->server != NULL)
-        prepared_add(s->server->prepared, *e->closed, OLDEST);
-    if (e->kind != PENDING_PARSE || e->statement == NULL ||
-        (e->flags & (PENDING_DUPLICATE | PENDING_UNNAMED)) != 0)
-        return;
-    if ((e->flags & PENDING_OURS) == 0)
+    if (e->kind == PENDING_CLOSE && (e->flags & clients) == 0 && e->closed != NULL) {
+        if (prepared_born(p, *e->closed) != MAYBE)
+            prepared_add(p, *e->closed, OLDEST);
+    } else if (e->kind == PENDING_PARSE && e->statement != NULL &&
+               (e->flags & (PENDING_DUPLICATE | PENDING_UNNAMED | PENDING_LOCAL)) == 0) {
+        born = prepared_born(p, e->statement->id);
+        if ((e->flags & PENDING_BEHIND) != 0) /* it may have been made again since */
+            prepared_add(p, e->statement->id, MAYBE);
+        else if (born != OLDEST && born != MAYBE)
+            prepared_remove(p, e->statement->id);
+    }
+}
+
+static void
+undo(struct session *s, const struct pending_entry *e)
+{
+    const unsigned others = PENDING_OURS | PENDING_DUPLICATE | PENDING_UNNAMED;
+
+    if (s->server != NULL)
+        undo_there(s->server->prepared, e);
+    if (e->kind == PENDING_PARSE && e->statement != NULL && (e->flags & others) == 0)
         prepared_names_undo(s, e->statement);
-    if ((e->flags & PENDING_LOCAL) == 0 && s->server != NULL &&
-        prepared_born(s->server->prepared, e->statement->id) != OLDEST)
-        prepared_remove(s->server->prepared, e->statement->id);
 }
 
 /* E was not looked at: the server's unnamed statement is what it was, and who knows what that is; and what was
@@ -366,29 +417,38 @@ copy_ends(const struct session *s)
     return n;
 }
 
+/* Something else was sent where data, or their end, should be: PostgreSQL makes that an error. */
+static bool
+is_cut_off(const struct session *s)
+{
+    unsigned i = 1;
+
+    while (i < pending_count(s) && pending_at(s, i)->kind == PENDING_SYNC)
+        i++;
+    return i < pending_count(s) && pending_at(s, i)->kind != PENDING_COPY_END;
+}
+
 bool
 pending_begin_copy(struct session *s)
 {
     struct pending_entry *e = pending_head(s);
 
     e->n_copies += e->n_copies < UINT8_MAX;
-    return copy_ends(s) < e->n_copies;
+    return copy_ends(s) < e->n_copies && !is_cut_off(s);
 }
 
 void
 pending_skip_copy(struct session *s)
 {
-    bool ended = copy_ends(s) > 0;
+    uint8_t kind;
 
-    while (!pending_is_empty(s)) {
-        struct pending_entry *e = pending_at(s, 0);
-        bool last = e->kind == PENDING_COPY_END;
-
-        undo(s, e);
+    do {
+        undo(s, pending_at(s, 0));
         pending_pop(s);
-        if (last && ended)
-            return;
-    }
+        kind = pending_is_empty(s) ? PENDING_COPY_END : pending_at(s, 0)->kind;
+    } while (kind == PENDING_SYNC);
+    if (kind == PENDING_COPY_END && !pending_is_empty(s))
+        pending_pop(s);
 }
 
 void

@@ -39,6 +39,7 @@ enum pending_flags {
     PENDING_RESTORES = 512, /* a reset: start-up values follow it, in the same QUERY or in an EXECUTE of ours */
     PENDING_UNNAMED = 1024, /* PARSE, CLOSE of the client: STATEMENT is what the unnamed one was before */
     PENDING_NAMED = 2048,   /* CLOSE of the client: REMOVED is what had the name */
+    PENDING_BEHIND = 4096,  /* PARSE, OURS: skipped when something before it fails; later batches are not */
     PENDING_BY_SQL = 256,   /* OURS: PREPARE number n_done of the session's; or what makes room for them */
 };
 #define PENDING_FRONT (PENDING_REPLAY | PENDING_OPENING) /* when it fails, what is behind it does not run */
@@ -81,6 +82,10 @@ pending_answer_local(struct session *s)
     if (s->n_local > 0)
         pending_answer_head(s);
 }
+/* BEHIND or 0, for a Parse of ours that is sent now. */
+unsigned pending_behind(const struct session *s);
+/* The Parse of ST on its way is BEHIND, and of an earlier batch: what is sent now may not find it. */
+bool pending_may_lack(const struct session *s, const struct statement *st);
 /* An error: everything up to the next SYNC (which stays) is not answered any more. False: there is no SYNC yet.
  */
 bool pending_skip_to_sync(struct session *s);

@@ -19,8 +19,9 @@ KNOWN = ("notifying", "sequences", "resets")
 
 @pytest.mark.deadline(60 + 5 * SEEDS)
 @pytest.mark.parametrize("mode, servers", [("transaction", 1), ("transaction", 2), ("transaction", 3), ("session", 4)])
-def test_a_conversation_is_that_of_postgresql(make_weir, cluster, mode, servers):
-    weir = make_weir(pool_mode=mode, default_pool_size=servers, query_wait_timeout=5, pin_notice=0)
+def test_a_conversation_is_that_of_postgresql(make_weir, new_cluster, mode, servers):
+    cluster = new_cluster().start()
+    weir = make_weir(cluster=cluster, pool_mode=mode, default_pool_size=servers, query_wait_timeout=5, pin_notice=0)
     comparison = Comparison(cluster, lambda: wire.Wire("127.0.0.1", weir.port), 4, servers, KNOWN)
     for seed in range(SEED, SEED + SEEDS):
         differs = comparison.compare(seed, STEPS)

@@ -101,6 +101,20 @@ def test_copy_in_may_be_sent_without_waiting_for_its_beginning(module_weir, tabl
     assert w.finish() == [["11"]]
 
 
+@pytest.mark.parametrize("waits", [False, True])
+@pytest.mark.parametrize("instead", [wire.describe("P"), wire.sync() + wire.parse("", "SELECT 1")], ids=["describe", "parse"])
+def test_something_else_in_the_place_of_copy_data_is_an_error(module_weir, table, waits, instead):
+    """PostgreSQL ends the connection then. A Sync before it is ignored; the one behind it has an answer."""
+    w = module_weir.wire()
+    w.send(wire.parse("", f"COPY {table} FROM STDIN"), wire.bind(), wire.execute(), wire.flush())
+    if waits:
+        w.until("G")
+    w.send(instead, wire.sync())
+    said = w.until("Z")
+    assert [m.fields()["C"] for m in said if m.kind == "E"] == ["08P01", "40001"]
+    assert w.value("SELECT 3") == "3"
+
+
 def test_a_client_that_leaves_during_copy_in_writes_nothing(make_weir, table, cluster):
     weir = make_weir(default_pool_size=1)
     w = weir.wire()

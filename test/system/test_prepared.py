@@ -115,6 +115,32 @@ def test_named_statements_in_a_deep_pipeline_answer_in_order(make_weir):
         assert w.finish() == [[str(i % 8), str(i)]]
 
 
+@pytest.mark.parametrize("before, after", [
+    ([wire.bind("", "nobody")], []),
+    ([wire.extended("SELECT 1/0")], [wire.bind("", "nobody") + wire.sync()]),
+    ([wire.extended("BEGIN"), wire.sync(), wire.extended("SELECT 1/0"), wire.sync()], [wire.extended("ROLLBACK") + wire.sync()]),
+])
+def test_a_batch_that_fails_does_not_lose_the_statements_of_the_next(make_weir, before, after):
+    """The server lacks the statement; what would bring it is skipped."""
+    weir = make_weir(default_pool_size=1, max_prepared_statements=3)
+    w, other = weir.wire(), weir.wire()
+    for name in "st":
+        prepare(w, name, f"SELECT '{name}'")
+    for turn in range(3):
+        for i in range(4): # which make the server forget it
+            prepare(other, f"{turn}{i}", f"SELECT {turn} + {i}")
+        use = wire.bind("", "s") + wire.execute()
+        w.send(*before, use, wire.sync(), *after, use, use, wire.sync(), use, wire.sync(), wire.bind("", "t"), wire.execute(), wire.sync(), wire.query("SELECT 'end'"))
+        said = []
+        while not said or said[-1] != ["end"]:
+            try:
+                said += w.finish()
+            except wire.ServerError:
+                said.append("error")
+        assert said[-5:] == [["s"], ["s"], ["s"], ["t"], ["end"]] and "error" in said
+        assert run(w, "s") == [["s"]]
+
+
 def test_answers_hold_no_trace_of_a_silent_prepare(make_weir):
     """A statement made known to a new server on demand must not add ParseComplete or CloseComplete."""
     weir = make_weir(default_pool_size=2, max_prepared_statements=1)
