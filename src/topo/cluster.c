@@ -184,11 +184,12 @@ sample(struct watch_cluster *c, const struct watch_node *primary)
 {
     struct history *h = &c->history;
 
-    if (h->n == 0 || primary->probe.lsn != h->sample[h->n - 1].lsn)
+    if (h->n == 0 || primary->probe.lsn != c->moved_to)
         c->moved_us = primary->sampled_us;
-    if (h->n > 0 && primary->probe.lsn < h->sample[h->n - 1].lsn)
-        history_clear(h); /* a crash took WAL that nobody had been promised */
-    history_add(h, primary->sampled_us, primary->probe.lsn);
+    c->moved_to = primary->probe.lsn;
+    if (h->n > 0 && primary->probe.received < h->sample[h->n - 1].lsn)
+        history_clear(h);
+    history_add(h, primary->sampled_us, primary->probe.received);
 }
 
 /* While nobody is the primary nobody moves on: the lag that was stays. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* When the primary's WAL had come how far: samples of its insert position, by which the lag of a replica is
+/* When the primary's WAL had come how far: samples of what it had flushed, by which the lag of a replica is
  * told in time without a clock of another machine. Bounded: what is old is kept more coarsely. Pure: time is an
  * argument. */
 #ifndef TOPO_HISTORY_PRIVATE_H

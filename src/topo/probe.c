@@ -15,27 +15,31 @@
 #define POSITION                                                       \
     "CASE WHEN me.recovering THEN pg_catalog.pg_last_wal_replay_lsn()" \
     " ELSE pg_catalog.pg_current_wal_insert_lsn() END"
+/* What it has on disk. A transaction that has not committed may leave WAL in memory for as long as it lasts. */
+#define RECEIVED                                                        \
+    "CASE WHEN me.recovering THEN pg_catalog.pg_last_wal_receive_lsn()" \
+    " ELSE pg_catalog.pg_current_wal_flush_lsn() END"
 
 enum {
     F_RECOVERING,
     F_POSITION,
-    F_SYSTEM_ID,
-    F_TIMELINE,
     F_RECEIVED,
+    N_SAMPLED,
+    F_SYSTEM_ID = N_SAMPLED,
+    F_TIMELINE,
     F_READ_ONLY_OR_RECEIVER,
     F_SEGMENT,
     F_PAGE,
     N_FIELDS
 };
 
-const char probe_sample_sql[] = "SELECT me.recovering, " POSITION " " RECOVERING;
+const char probe_sample_sql[] = "SELECT me.recovering, " POSITION ", " RECEIVED " " RECOVERING;
 
 const char probe_sql[] =
-    "SELECT me.recovering, " POSITION ", s.system_identifier,"
+    "SELECT me.recovering, " POSITION ", " RECEIVED ", s.system_identifier,"
     " CASE WHEN me.recovering THEN pg_catalog.to_hex(COALESCE(r.received_tli,"
     " GREATEST(c.timeline_id, v.min_recovery_end_timeline)))"
     " ELSE pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8) END,"
-    " CASE WHEN me.recovering THEN pg_catalog.pg_last_wal_receive_lsn() END,"
     " CASE WHEN me.recovering THEN COALESCE(r.status, CASE WHEN r.pid IS NULL THEN 'none' ELSE 'hidden' END)"
     " ELSE pg_catalog.current_setting('default_transaction_read_only') END,"
     " i.bytes_per_wal_segment, i.wal_block_size " RECOVERING " CROSS JOIN pg_catalog.pg_control_system() AS s"
@@ -82,7 +86,7 @@ read_replica(struct probe *p, const struct ask_answer *a)
 {
     const char *receiver = a->field[F_READ_ONLY_OR_RECEIVER];
 
-    if (receiver == NULL || !read_lsn(a->field[F_RECEIVED], &p->received))
+    if (receiver == NULL)
         return false;
     if (p->received < p->lsn)
         p->received = p->lsn;
@@ -99,12 +103,11 @@ read_primary(struct probe *p, const struct ask_answer *a)
 {
     const char *read_only = a->field[F_READ_ONLY_OR_RECEIVER];
 
-    if (read_only == NULL || p->lsn == 0)
+    if (read_only == NULL || p->lsn == 0 || p->received == 0)
         return false;
     p->role = NODE_PRIMARY;
     p->read_only = strcmp(read_only, "on") == 0;
     p->lsn = lsn_without_header(p->lsn, p->segment_size, p->page_size);
-    p->received = p->lsn;
     p->stream = ELECT_UNTOLD;
     return true;
 }
@@ -126,7 +129,8 @@ probe_read(struct probe *p, const struct ask_answer *a, struct fault *why)
     bool recovering;
 
     if (!read_recovering(a, &recovering) || a->n_fields != N_FIELDS ||
-        !read_lsn(a->field[F_POSITION], &got.lsn) || !read_number(a->field[F_SYSTEM_ID], 10, &got.system_id) ||
+        !read_lsn(a->field[F_POSITION], &got.lsn) || !read_lsn(a->field[F_RECEIVED], &got.received) ||
+        !read_number(a->field[F_SYSTEM_ID], 10, &got.system_id) ||
         !read_number(a->field[F_TIMELINE], 16, &timeline) ||
         !read_number(a->field[F_SEGMENT], 10, &got.segment_size) ||
         !read_number(a->field[F_PAGE], 10, &got.page_size) ||
@@ -142,17 +146,16 @@ probe_read(struct probe *p, const struct ask_answer *a, struct fault *why)
 bool
 probe_read_sample(struct probe *p, const struct ask_answer *a, bool *anew, struct fault *why)
 {
+    uint64_t lsn, received;
     bool recovering;
-    uint64_t lsn;
 
-    if (!read_recovering(a, &recovering) || a->n_fields <= F_POSITION ||
-        !read_lsn(a->field[F_POSITION], &lsn) || lsn == 0)
+    if (!read_recovering(a, &recovering) || a->n_fields < N_SAMPLED || !read_lsn(a->field[F_POSITION], &lsn) ||
+        !read_lsn(a->field[F_RECEIVED], &received) || lsn == 0 || (!recovering && received == 0))
         return fault_set(why, "08P01", "the answer to the check is not one of PostgreSQL");
     *anew = p->role != (recovering ? NODE_REPLICA : NODE_PRIMARY);
     if (*anew)
         return true;
     p->lsn = recovering ? lsn : lsn_without_header(lsn, p->segment_size, p->page_size);
-    if (p->received < p->lsn)
-        p->received = p->lsn;
+    p->received = recovering && received < lsn ? lsn : received;
     return true;
 }

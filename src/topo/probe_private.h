@@ -15,7 +15,7 @@ struct probe {
     uint64_t system_id;
     uint32_t timeline;
     uint64_t lsn; /* a primary's without page header */
-    uint64_t received;
+    uint64_t received; /* a primary's: what it has flushed, and may have sent */
     enum elect_stream stream;
     bool read_only;
     uint64_t segment_size, page_size;

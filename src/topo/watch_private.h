@@ -52,7 +52,8 @@ struct watch_cluster {
     struct history history; /* of the elected primary */
     uint64_t reign;
     int64_t reign_since_us;
-    int64_t moved_us;        /* the last sample that said something new */
+    int64_t moved_us;        /* the last sample that said something new, */
+    uint64_t moved_to;       /* and what */
     int64_t wanted_us;       /* when a sample was asked for last; 0: never */
     bool wanted;             /* and none of the primary was sent since */
     struct watch_node *lost; /* who was the primary before nobody was, or NULL */

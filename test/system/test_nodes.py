@@ -288,3 +288,15 @@ def test_checks_hold_the_certificate_against_the_name_in_the_configuration(new_t
     wrong = trio_weir(trio, wait=False, **options)
     wait_until(lambda: "certificate" in (state_of(wrong, "pg1")["reason"] or ""))
     assert state_of(wrong, "pg1")["state"] == "down"
+
+
+def test_wal_that_waits_for_a_commit_makes_no_replica_lag(trio, trio_weir):
+    """PostgreSQL sends what it has flushed: not yet the end of what an open transaction wrote."""
+    primary = trio.nodes[trio.primary]
+    primary.sql("CREATE TABLE slow (n int)")
+    with primary.connect(dbname="app") as c:
+        c.execute("INSERT INTO slow VALUES (1)")
+        weir = trio_weir(trio, cluster={"max_lag": "1s"}, wait=False)
+        wait_nodes_up(weir)
+        stays_true(lambda: all(r["state"] == "up" for r in weir.console("SHOW NODES")), 1.5)
+        c.execute("DROP TABLE slow")

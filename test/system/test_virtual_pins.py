@@ -18,6 +18,7 @@ ENDING = {
     "several": (["CREATE TEMP TABLE t1 (i int); SELECT pg_advisory_lock(7102)"],
                 ["SELECT pg_advisory_unlock(7102)", "DROP TABLE t1"]),
     "in a transaction": (["CREATE TEMP TABLE t1 (i int)"], ["BEGIN", "DROP TABLE t1", "COMMIT"]),
+    "settings without a name": (["SELECT set_config(name, '2MB', false) FROM pg_settings WHERE name = 'work_mem'"], ["SELECT 1", "RESET ALL"]),
     "in a DO": (["CREATE TEMP TABLE t1 (i int)"], ["DO $$ BEGIN DROP TABLE t1; END $$"]),
 }
 

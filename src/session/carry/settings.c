@@ -346,6 +346,7 @@ apply(struct session *s, const struct set_op *op)
         break;
     case OP_RESET_ALL:
         reset_all(s, op->restored);
+        s->pins &= (uint16_t) ~(1u << PIN_SET);
         break;
     case OP_PIN:
         if (op->pin == PIN_SET && name.len > 0)

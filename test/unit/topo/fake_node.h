@@ -100,10 +100,8 @@ static inline void
 fake_put_answer_locked(struct fake_node *f, char question, struct text *out)
 {
     char id[24], timeline[12], lsn[24];
-    const char *fields[8] = {
-        f->recovering ? "t" : "f",           lsn,        id,    timeline, f->recovering ? lsn : NULL,
-        f->recovering ? f->receiver : "off", "16777216", "8192"
-    };
+    const char *fields[8] = { f->recovering ? "t" : "f",           lsn,        lsn,   id, timeline,
+                              f->recovering ? f->receiver : "off", "16777216", "8192" };
 
     snprintf(id, sizeof(id), "%llu", (unsigned long long)f->system_id);
     snprintf(timeline, sizeof(timeline), "%08X", f->timeline);
@@ -120,7 +118,7 @@ fake_put_answer_locked(struct fake_node *f, char question, struct text *out)
         return;
     }
     if (question != 'p') {
-        fake_put_row(out, fields, question == 'a' ? 8 : 2);
+        fake_put_row(out, fields, question == 'a' ? 8 : 3);
         return;
     }
     f->n_promoted++;

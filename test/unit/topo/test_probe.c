@@ -4,10 +4,10 @@
 #include "base/unit.h"
 
 static const struct ask_answer primary = {
-    1, 8, { "f", "0/6018018", "7710657440388725669", "0000000A", NULL, "on", "16777216", "8192" }
+    1, 8, { "f", "0/6018018", "0/6017F00", "7710657440388725669", "0000000A", "on", "16777216", "8192" }
 };
 static const struct ask_answer replica = {
-    1, 8, { "t", "0/5000000", "7710657440388725669", "a", "0/5000100", "streaming", "16777216", "8192" }
+    1, 8, { "t", "0/5000000", "0/5000100", "7710657440388725669", "a", "streaming", "16777216", "8192" }
 };
 
 static void
@@ -19,7 +19,7 @@ primary_is_read(void **state)
     (void)state;
     assert_true(probe_read(&p, &primary, &why));
     assert_int_equal(p.role, NODE_PRIMARY);
-    assert_true(p.lsn == 0x6018000 && p.timeline == 10 && p.read_only);
+    assert_true(p.lsn == 0x6018000 && p.received == 0x6017F00 && p.timeline == 10 && p.read_only);
     assert_true(p.system_id == UINT64_C(7710657440388725669));
 }
 
@@ -39,7 +39,7 @@ replica_is_read_with_or_without_rights(void **state)
     assert_true(probe_read(&p, &a, &why));
     assert_int_equal(p.stream, ELECT_STREAMS);
     a.field[5] = "none";
-    a.field[1] = a.field[4] = NULL; /* just started, and nothing to receive */
+    a.field[1] = a.field[2] = NULL; /* just started, and nothing to receive */
     assert_true(probe_read(&p, &a, &why));
     assert_int_equal(p.stream, ELECT_CUT_OFF);
     assert_true(p.lsn == 0 && p.received == 0);
@@ -54,17 +54,17 @@ timeline_that_was_followed_is_not_forgotten_with_the_receiver(void **state)
 
     (void)state;
     assert_true(probe_read(&p, &a, &why));
-    a.field[3] = "9"; /* of the last restart point */
+    a.field[4] = "9"; /* of the last restart point */
     a.field[5] = "none";
     assert_true(probe_read(&p, &a, &why));
     assert_int_equal(p.timeline, 10);
     a.field[5] = "streaming"; /* what it receives it knows */
     assert_true(probe_read(&p, &a, &why));
     assert_int_equal(p.timeline, 9);
-    a.field[3] = "a";
+    a.field[4] = "a";
     assert_true(probe_read(&p, &a, &why));
     a.field[1] = "0/4000000"; /* an older copy was put in its place */
-    a.field[3] = "9";
+    a.field[4] = "9";
     a.field[5] = "none";
     assert_true(probe_read(&p, &a, &why));
     assert_int_equal(p.timeline, 9);
@@ -120,7 +120,7 @@ answers_of_another_shape_are_refused(void **state)
 static void
 sample_moves_the_position_only(void **state)
 {
-    struct ask_answer a = { 1, 2, { "f", "0/6020018" } };
+    struct ask_answer a = { 1, 3, { "f", "0/6020018", "0/6020000" } };
     struct probe p = { 0 };
     struct fault why;
     bool anew;
@@ -129,7 +129,7 @@ sample_moves_the_position_only(void **state)
     assert_true(probe_read(&p, &primary, &why));
     assert_true(probe_read_sample(&p, &a, &anew, &why));
     assert_false(anew);
-    assert_true(p.lsn == 0x6020000 && p.timeline == 10);
+    assert_true(p.lsn == 0x6020000 && p.received == 0x6020000 && p.timeline == 10);
     a.field[0] = "t";
     a.field[1] = "0/7000000";
     assert_true(probe_read_sample(&p, &a, &anew, &why));
