@@ -14,7 +14,7 @@ struct probe {
     enum node_role role; /* unknown: never answered */
     uint64_t system_id;
     uint32_t timeline;
-    uint64_t lsn; /* a primary's without page header */
+    uint64_t lsn;      /* a primary's without page header */
     uint64_t received; /* a primary's: what it has flushed, and may have sent */
     enum elect_stream stream;
     bool read_only;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """Clusters of nodes on the console: what pgweir knows of them, and what an operator can tell it."""
 import re
+import time
 
 import pytest
 
@@ -292,11 +293,14 @@ def test_checks_hold_the_certificate_against_the_name_in_the_configuration(new_t
 
 def test_wal_that_waits_for_a_commit_makes_no_replica_lag(trio, trio_weir):
     """PostgreSQL sends what it has flushed: not yet the end of what an open transaction wrote."""
-    primary = trio.nodes[trio.primary]
+    primary, weir = trio.nodes[trio.primary], trio_weir(trio, cluster={"max_lag": "1s"})
     primary.sql("CREATE TABLE slow (n int)")
     with primary.connect(dbname="app") as c:
-        c.execute("INSERT INTO slow VALUES (1)")
-        weir = trio_weir(trio, cluster={"max_lag": "1s"}, wait=False)
-        wait_nodes_up(weir)
-        stays_true(lambda: all(r["state"] == "up" for r in weir.console("SHOW NODES")), 1.5)
-        c.execute("DROP TABLE slow")
+        def is_left():
+            c.execute("INSERT INTO slow VALUES (1)")
+            time.sleep(0.5) # the background writer may have it flushed, once in 15 s
+            return c.execute("SELECT pg_current_wal_flush_lsn() < pg_current_wal_insert_lsn()").fetchone()[0]
+        c.execute("BEGIN")
+        wait_until(is_left)
+        stays_true(lambda: all(r["state"] == "up" for r in weir.console("SHOW NODES")), 2.5)
+        c.execute("DROP TABLE slow; COMMIT")
