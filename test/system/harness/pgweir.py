@@ -43,13 +43,16 @@ def binary():
     return path
 
 
+LEAKS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "leaks.txt")
+
+
 def environment():
     """Findings of a sanitizer make the process end with a status of its own, and stand in the log."""
     env = dict(os.environ)
     for name, ours in [("ASAN_OPTIONS", "exitcode=99:detect_leaks=1:detect_stack_use_after_return=0:handle_abort=1:"
                                         "verify_asan_link_order=0"),
                        ("UBSAN_OPTIONS", "halt_on_error=1:print_stacktrace=1:exitcode=98"),
-                       ("LSAN_OPTIONS", "exitcode=97"),
+                       ("LSAN_OPTIONS", f"exitcode=97:suppressions={LEAKS}:print_suppressions=0"),
                        ("TSAN_OPTIONS", "exitcode=96:halt_on_error=0:second_deadlock_stack=1")]:
         env[name] = ours + (":" + env[name] if env.get(name) else "")
     return env
