@@ -450,7 +450,7 @@ choose_avoid(struct session *s, struct pool *p)
 {
     struct routing *r = s->routing;
 
-    r->avoided = s->hall->topology == NULL ? 0 : s->hall->topology->version;
+    r->avoided_us = session_now(s);
     if (r->avoid == p)
         return;
     if (p != NULL)

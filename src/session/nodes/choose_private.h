@@ -42,7 +42,7 @@ struct routing {
     struct pool *seen_in;    /* of the node of token.seen_us; held, or NULL */
     const struct pool *last; /* that served it, and why */
     struct pool *avoid;      /* failed under this request; held, or NULL */
-    uint64_t avoided;        /* the version of the topology then */
+    int64_t avoided_us;      /* since when */
     enum route_reason reason;
     enum begin_mode mode;       /* of the transaction that the request begins */
     struct route_wishes hinted; /* the wishes for this request, when a rule or a hint has some */

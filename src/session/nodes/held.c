@@ -97,13 +97,33 @@ choose_unhold(struct session *s)
     r->held_us = r->behind_us = r->failed_us = 0;
 }
 
+static const struct node *
+find_node(const struct topology *t, const char *name)
+{
+    for (unsigned i = 0; t != NULL && i < t->n_clusters; i++)
+        for (unsigned k = 0; k < t->clusters[i].n_nodes; k++)
+            if (strcmp(t->clusters[i].nodes[k].name, name) == 0)
+                return &t->clusters[i].nodes[k];
+    return NULL;
+}
+
+/* The node that failed the request has answered a check since, or is none any more. */
+static bool
+is_better_known(const struct session *s)
+{
+    const struct routing *r = s->routing;
+    const struct node *n = r->avoid->node == NULL ? NULL : find_node(s->hall->topology, r->avoid->node);
+
+    return n == NULL || n->sampled_us > r->avoided_us;
+}
+
 static void
 resume(struct session *s)
 {
     struct routing *r = s->routing;
 
     ring_remove(&r->in_held);
-    if (s->hall->topology != NULL && s->hall->topology->version != r->avoided)
+    if (r->avoid != NULL && is_better_known(s))
         choose_avoid(s, NULL);
     if (s->state == SESSION_WELCOME) {
         if (link_need(s))
@@ -142,16 +162,6 @@ choose_again(struct hall *h)
 }
 
 /* ---- the topology changed ---- */
-
-static const struct node *
-find_node(const struct topology *t, const char *name)
-{
-    for (unsigned i = 0; t != NULL && i < t->n_clusters; i++)
-        for (unsigned k = 0; k < t->clusters[i].n_nodes; k++)
-            if (strcmp(t->clusters[i].nodes[k].name, name) == 0)
-                return &t->clusters[i].nodes[k];
-    return NULL;
-}
 
 static bool
 is_gone(const struct node *n)
