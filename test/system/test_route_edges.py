@@ -202,7 +202,7 @@ def test_replies_of_a_request_that_was_lost_twice_are_not_missed_later(trio, tri
     for _ in range(2):
         wait_until(lambda: any(trio.nodes[i].value(
             "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE '%lost twice%' "
-            "AND state = 'active' AND pid <> pg_backend_pid()") for i in (1, 2)))
+            "AND wait_event = 'PgSleep' AND pid <> pg_backend_pid()") for i in (1, 2)))
         time.sleep(0.2)
     with pytest.raises(wire.ServerError):
         w.finish()
