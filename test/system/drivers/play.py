@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: ISC
 """What the programs in Python share: read an order, let the driver do it, print what came of it."""
+import contextlib
 import sys
+import threading
 
 
 def text(value):
@@ -28,6 +30,17 @@ def value(word):
 def lines(data):
     """The data of a COPY as it stands in an order."""
     return data.replace(";", "\n") + "\n"
+
+
+@contextlib.contextmanager
+def cancelled(cancel):
+    """What runs meanwhile is cancelled from another thread, which is done with the driver before its caller goes on."""
+    thread = threading.Timer(0.2, cancel)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
 
 
 def play(driver, state_of):

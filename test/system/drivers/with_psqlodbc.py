@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: ISC
 """psqlodbc, by pyodbc: statements prepared by name, a savepoint around each in a transaction, cursors of its own."""
-import threading
-
 import pyodbc
-from play import play, rows, value
+from play import cancelled, play, rows, value
 
 
 class Driver:
@@ -69,8 +67,7 @@ class Driver:
         return [str(found)]
 
     def cancel(self, name, sql):
-        with self.open_ones[name].cursor() as cursor:
-            threading.Timer(0.2, cursor.cancel).start()
+        with self.open_ones[name].cursor() as cursor, cancelled(cursor.cancel):
             return self._got(cursor.execute(sql))
 
     def dealloc(self, name):

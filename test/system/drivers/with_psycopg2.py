@@ -2,10 +2,9 @@
 """psycopg2: parameters are put into the text, so that all goes by the simple protocol."""
 import io
 import select
-import threading
 
 import psycopg2
-from play import lines, play, rows, value
+from play import cancelled, lines, play, rows, value
 
 
 class Driver:
@@ -72,8 +71,8 @@ class Driver:
         return [str(found)]
 
     def cancel(self, name, sql):
-        threading.Timer(0.2, self.open_ones[name].cancel).start()
-        return self.exec(name, sql)
+        with cancelled(self.open_ones[name].cancel):
+            return self.exec(name, sql)
 
     def listen(self, name, channel):
         return self.exec(name, f'LISTEN "{channel}"')

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: ISC
 """psycopg 3: extended protocol, statements prepared from the fifth time on, pipelines."""
 import select
-import threading
 
 import psycopg
-from play import lines, play, rows, value
+from play import cancelled, lines, play, rows, value
 
 
 class Driver:
@@ -83,8 +82,8 @@ class Driver:
             return out + [str(sum(1 + (len(row[0]) if isinstance(row[0], str) else row[0]) for row in cursor))]
 
     def cancel(self, name, sql):
-        threading.Timer(0.2, self.open_ones[name].cancel).start()
-        return self.exec(name, sql)
+        with cancelled(self.open_ones[name].cancel):
+            return self.exec(name, sql)
 
     def listen(self, name, channel):
         return self.exec(name, f'LISTEN "{channel}"')
