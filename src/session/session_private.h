@@ -175,7 +175,7 @@ enum change_seen {
     CHANGE_SEEN     /* the client must hear of it */
 } changes_seen(const struct session *s, const struct statement *st, int64_t since);
 
-/* ---- settings.c ---- */
+/* ---- settings.c, set_log.c, reports.c ---- */
 
 /* Append S as a string constant that reads the same under every setting. */
 void settings_add_literal(struct text *t, struct slice s);
