@@ -492,7 +492,7 @@ void cancel_restore(struct session *s, uint32_t pid, struct slice key);
 bool cancel_has_room(struct hall *h, unsigned n);
 void cancel_done(struct hall *h);
 
-/* ---- handover.c ---- */
+/* ---- handover.c, arrival.c ---- */
 bool handover_note(struct session *s); /* it is idle: it goes, when it can (else false) */
 /* Nothing is outstanding, half read or unsent. */
 bool handover_is_idle(const struct session *s);

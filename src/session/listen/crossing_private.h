@@ -23,6 +23,12 @@ struct crossing {
     size_t before; /* of the queue, before the mark */
 };
 
+static inline bool
+crossing_is_on(const struct session *s)
+{
+    return s->listening != NULL && s->listening->crossing != NULL;
+}
+
 /* ---- the old process ---- */
 
 /* What it listens to can be said in an image. */
