@@ -34,6 +34,7 @@ struct app {
     struct watch *watch;
     struct topology *topology, *topology_visiting; /* the newest; the one on its way through the halls */
     struct visit topology_visit;
+    struct mail *orders_now, *orders_next; /* of the console, answered when that round is over, or the next */
     struct catalog_job *catalogs;
     _Atomic int64_t last_write, last_change;
     _Atomic uint64_t next_id;

@@ -19,6 +19,18 @@ at_hall(struct worker *w, struct visit *v)
 
 static void start_round(struct app *a);
 
+/* Every hall has heard of them. */
+static void
+answer_orders(struct app *a)
+{
+    while (a->orders_now != NULL) {
+        struct task *e = container_of(a->orders_now, struct task, mail);
+
+        a->orders_now = e->mail.next;
+        task_home(e, task_arrive);
+    }
+}
+
 static void
 round_done(struct worker *w, struct visit *v)
 {
@@ -28,6 +40,7 @@ round_done(struct worker *w, struct visit *v)
     (void)w;
     topology_drop(a->topology_visiting);
     a->topology_visiting = NULL;
+    answer_orders(a);
     if (!newest)
         start_round(a);
 }
@@ -36,6 +49,8 @@ static void
 start_round(struct app *a)
 {
     a->topology_visiting = topology_hold(a->topology);
+    a->orders_now = a->orders_next;
+    a->orders_next = NULL;
     a->topology_visit = (struct visit){
         .from = &a->control, .workers = a->workers, .n = a->n_halls, .at_each = at_hall, .home = round_done
     };
@@ -99,6 +114,16 @@ nodes_done(struct app *a)
 
 /* ---- orders ---- */
 
+/* The round that tells the halls of it has begun, or follows the one under way. */
+static void
+wait_for_halls(struct app *a, struct mail *m)
+{
+    struct mail **list = a->topology_visiting == a->topology ? &a->orders_now : &a->orders_next;
+
+    m->next = *list;
+    *list = m;
+}
+
 static void
 order(struct worker *w, struct mail *m)
 {
@@ -112,8 +137,10 @@ order(struct worker *w, struct mail *m)
 
     if (a->takeover.giving && (what == WATCH_BAN || what == WATCH_DRAIN))
         fault_set(&e->why, "55000", "another process has taken over from this one");
-    else
-        watch_order(a->watch, slice_str(e->command.name), what, &e->why);
+    else if (watch_order(a->watch, slice_str(e->command.name), what, &e->why)) {
+        wait_for_halls(a, m);
+        return;
+    }
     task_home(e, task_arrive);
 }
 
