@@ -3,7 +3,7 @@
  * over all workers, clients served in the order in which they came.
  *
  * Borrowing and giving back on one worker takes no lock and no system call. A worker
- * that has waiters and no servers shows it in its slot (pool/registry.h); whoever gets
+ * that has waiters and no servers shows it in its slot (pool/shared.h); whoever gets
  * a server free sends it to the client that has waited longest. Owned by one worker. */
 #ifndef POOL_POOL_H
 #define POOL_POOL_H
@@ -11,7 +11,7 @@
 #include <uthash.h>
 
 #include "conf/conf.h"
-#include "pool/registry.h"
+#include "pool/shared.h"
 #include "pool/welcome.h"
 #include "server/server.h"
 

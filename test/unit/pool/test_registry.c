@@ -4,7 +4,7 @@
 
 #include <pthread.h>
 
-#include "pool/registry.h"
+#include "pool/shared.h"
 
 #define THREADS 4
 #define ROUNDS  3000
