@@ -7,6 +7,8 @@
 
 #define MOST_WHO         8
 #define HERALD_ANSWER_US (10 * CLOCK_S) /* who owes an answer and says nothing for so long is dead */
+#define HERALD_CHECK_US \
+    (30 * CLOCK_S) /* an idle one is asked for a sign of life so often; an unused one closed */
 
 struct who {
     char *user;
@@ -38,6 +40,9 @@ struct herald {
     int64_t n_heard, n_lost;
 };
 
+/* ---- herald.c ---- */
+
+extern const struct server_borrower herald_borrower;
 void herald_arm(struct herald *e); /* its timer, after anything has changed */
 void herald_on_timer(struct timer *t);
 void herald_on_check(struct timer *t);
@@ -45,6 +50,14 @@ void herald_on_check(struct timer *t);
 void herald_send(struct herald *e, struct listen_ask *a);
 /* A, which may be in no list, goes back to whom it came from. */
 void herald_send_home(struct listen_ask *a);
+void herald_pass_on(struct herald *e); /* what was heard, to the halls */
+/* Who waits for it to be up hears why it is not. */
+void herald_refuse_waiting(struct herald *e);
+
+/* ---- herald_server.c ---- */
+
+/* E has no server: let it have one, or try later. */
+void herald_connect(struct herald *e);
 /* Whose target it uses; NULL: nobody's now, WHY says so. */
 struct pool *herald_pool(const struct herald *e, struct fault *why);
 
