@@ -1,114 +1,11 @@
 /* SPDX-License-Identifier: ISC */
-/* The extended protocol: named statements are known to servers by what they are
- * ("pgweir_" and a hash), to clients by the names they chose. A missing Parse goes out in
- * the same write as the message that needs it. */
+/* The extended protocol: what each message of it means for the session, and what goes out for it. How servers
+ * get the statements that it names: supply.c. */
 #include "base/mem.h"
 #include "choose_private.h"
+#include "supply_private.h"
 
 #define NAMES_MAX 4096 /* bytes of portal and statement names at the start of a Bind */
-
-static unsigned
-most_prepared(const struct session *s)
-{
-    return (unsigned)s->hall->setup.conf->general.max_prepared_statements;
-}
-
-/* ---- sending ---- */
-
-/* M with the name of OLD bytes at OFFSET replaced by the server's name of ST. */
-static void
-put_renamed(struct session *s, const struct taken *m, size_t offset, size_t old, const struct statement *st)
-{
-    struct text *t = session_scratch(s);
-
-    wire_put_u8(t, m->frame.type);
-    wire_put_u32(t, m->frame.len - 1 - (uint32_t)old + st->name_len);
-    wire_put_bytes(t, slice_tail(slice_head(m->bytes, offset), WIRE_HEADER));
-    wire_put_string(t, slice_of(st->name, st->name_len));
-    link_put(s, t);
-    s->passes = true;
-    stream_put(&s->server->stream, slice_tail(m->bytes, offset + old + 1));
-}
-
-static void
-close_statement(struct session *s, struct statement_id id)
-{
-    char name[STATEMENT_NAME];
-    struct slice there = slice_of(name, statement_name(id, name));
-
-    link_put_close(s, there, 0)->closed = mem_dup(&id, sizeof(id));
-}
-
-/* Is there surely a plan of ST younger than SINCE? Another one goes. */
-static bool
-is_prepared(struct session *s, const struct statement *st, int64_t since)
-{
-    int64_t born = prepared_born(s->server->prepared, st->id);
-    bool fits = born > since && !pending_may_lack(s, st);
-
-    if (born != 0 && !fits)
-        close_statement(s, st->id);
-    return fits;
-}
-
-/* The Parse of ST is on its way. */
-static void
-note_prepared(struct session *s, const struct statement *st)
-{
-    struct statement_id id;
-
-    prepared_add(s->server->prepared, st->id, session_now(s));
-    s->pool->database->stats.server_parses++;
-    while (prepared_evict(s->server->prepared, most_prepared(s), &id))
-        close_statement(s, id);
-}
-
-/* The server knows ST by a plan younger than SINCE, or will by the time it reads what follows. */
-static void
-ensure_named(struct session *s, struct statement *st, int64_t since)
-{
-    struct text *t;
-
-    if (is_prepared(s, st, since))
-        return;
-    t = session_scratch(s);
-    statement_put_parse(t, st, true);
-    link_put(s, t);
-    pending_push(s, PENDING_PARSE, PENDING_OURS | pending_behind(s))->statement = statement_hold(st);
-    note_prepared(s, st);
-}
-
-/* What a server's unnamed statement is when its text was too long to be kept: this session's, and gone with the
- * link. */
-static struct statement_id
-large_id(const struct session *s)
-{
-    return (struct statement_id){ 0, s->id };
-}
-
-/* The unnamed statement of the server is that of the session. When the session has none, the server's, which is
- * somebody else's, is closed: Bind then fails as it should. */
-static void
-ensure_unnamed(struct session *s)
-{
-    struct statement_id want = s->unnamed == NULL ? (struct statement_id){ 0 } : s->unnamed->id;
-    struct text *t;
-
-    if (s->unnamed == NULL && statement_id_equal(s->server->unnamed, large_id(s)))
-        return;
-    if (statement_id_equal(s->server->unnamed, want))
-        return;
-    t = session_scratch(s);
-    if (s->unnamed != NULL) {
-        statement_put_parse(t, s->unnamed, false);
-        pending_push(s, PENDING_PARSE, PENDING_OURS);
-    } else {
-        wire_put_message(t, 'C', SLICE("S\0"));
-        pending_push(s, PENDING_CLOSE, PENDING_OURS);
-    }
-    link_put(s, t);
-    s->server->unnamed = want;
-}
 
 static enum take
 malformed(struct session *s)
@@ -155,15 +52,15 @@ parse_duplicate(struct session *s, const struct taken *m, struct slice name)
 {
     struct statement *st = prepared_names_find(s, name);
 
-    ensure_named(s, st, 0);
+    supply_named(s, st, 0);
     pending_push(s, PENDING_PARSE, PENDING_DUPLICATE)->name = slice_dup(name);
-    put_renamed(s, m, WIRE_HEADER, name.len, st);
+    supply_put_renamed(s, m, WIRE_HEADER, name.len, st);
 }
 
 static void
 parse_named(struct session *s, const struct taken *m, struct slice name, struct statement *st)
 {
-    bool known = is_prepared(s, st, changes_last(s));
+    bool known = supply_has(s, st, changes_last(s));
     struct fault why;
 
     if (known && s->server->status == 'E' && st->facts->class != CLASS_END) { /* PostgreSQL is not asked */
@@ -178,8 +75,8 @@ parse_named(struct session *s, const struct taken *m, struct slice name, struct 
         pending_answer_local(s);
         return;
     }
-    put_renamed(s, m, WIRE_HEADER, name.len, st);
-    note_prepared(s, st);
+    supply_put_renamed(s, m, WIRE_HEADER, name.len, st);
+    supply_note(s, st);
 }
 
 /* A Parse longer than max_statement_size streams through when it is unnamed; a named one could not be made
@@ -193,7 +90,7 @@ parse_large(struct session *s, const struct taken *m)
 
     if (c.bad)
         return malformed(s);
-    if (name.len > 0 && most_prepared(s) > 0) {
+    if (name.len > 0 && supply_most(s) > 0) {
         fault_set(&why, "54000", "the text of a prepared statement is longer than max_statement_size");
         fault_hint(&why, "Raise max_statement_size, or prepare it without a name.");
         take_refuse(s, &why, true);
@@ -203,7 +100,7 @@ parse_large(struct session *s, const struct taken *m)
         return TAKE_WAIT;
     start_batch(s, NULL);
     s->retriable = false;
-    s->server->unnamed = large_id(s);
+    s->server->unnamed = supply_large_id(s);
     pending_push_unnamed(s, PENDING_PARSE, 0, NULL);
     take_forward(s, m);
     return TAKE_DONE;
@@ -238,7 +135,7 @@ parse_whole(struct session *s, const struct taken *m, struct slice name, struct 
     s->pool->database->stats.client_parses++;
     if (name.len == 0)
         parse_unnamed(s, m, st);
-    else if (most_prepared(s) == 0) {
+    else if (supply_most(s) == 0) {
         pending_push(s, PENDING_PARSE, 0);
         take_forward(s, m);
     } else if (sql_prepared_has(s, name)) { /* it is there: PostgreSQL says so */
@@ -281,19 +178,7 @@ find_statement(struct session *s, struct slice name, int64_t *since)
 {
     if (name.len == 0)
         return s->unnamed;
-    return most_prepared(s) == 0 ? NULL : prepared_names_look(s, name, since);
-}
-
-/* Bring what find_statement() found to the server. */
-static void
-ensure(struct session *s, struct slice name, struct statement *st, int64_t since)
-{
-    if (name.len == 0)
-        ensure_unnamed(s);
-    else if (st != NULL)
-        ensure_named(s, st, since);
-    else
-        sql_prepared_hide(s);
+    return supply_most(s) == 0 ? NULL : prepared_names_look(s, name, since);
 }
 
 /* As take_special(), of a Bind of ST. */
@@ -389,19 +274,19 @@ take_bind(struct session *s, const struct taken *m)
     if (!link_need(s))
         return TAKE_WAIT;
     start_batch(s, f);
-    ensure(s, name, st, since);
+    supply_statement(s, name, st, since);
     if (named && m->whole && bind_is_settled(s, st, since, &answer))
         return answer;
     s->pool->database->stats.binds++;
     sequences_note(s, f);
-    if (name.len == 0 && st == NULL && statement_id_equal(s->server->unnamed, large_id(s)))
+    if (name.len == 0 && st == NULL && statement_id_equal(s->server->unnamed, supply_large_id(s)))
         bound_set(s, portal, facts_unknown());
     else
         bound_set(s, portal, f);
     take_note_ending(s, f);
     pending_push(s, PENDING_BIND, 0)->statement = named ? statement_hold(st) : NULL;
     if (named)
-        put_renamed(s, m, WIRE_HEADER + portal.len + 1, name.len, st);
+        supply_put_renamed(s, m, WIRE_HEADER + portal.len + 1, name.len, st);
     else
         take_forward(s, m);
     return TAKE_DONE;
@@ -433,12 +318,12 @@ take_describe(struct session *s, const struct taken *m)
         return TAKE_WAIT;
     start_batch(s, NULL);
     if (what == 'S')
-        ensure(s, name, st, since);
+        supply_statement(s, name, st, since);
     else
         told = just_bound(s);
     if (st != NULL && name.len > 0) {
         pending_push(s, PENDING_DESCRIBE, 0)->statement = statement_hold(st);
-        put_renamed(s, m, WIRE_HEADER + 1, name.len, st);
+        supply_put_renamed(s, m, WIRE_HEADER + 1, name.len, st);
     } else {
         pending_push(s, PENDING_DESCRIBE, 0)->statement = told;
         take_forward(s, m);
@@ -489,7 +374,7 @@ close_is_local(struct session *s, uint8_t what, struct slice name)
         sql_prepared_forget(s, name);
         return s->server == NULL;
     }
-    return (what == 'S' && name.len > 0 && most_prepared(s) > 0) || s->server == NULL;
+    return (what == 'S' && name.len > 0 && supply_most(s) > 0) || s->server == NULL;
 }
 
 static void
