@@ -116,6 +116,25 @@ load_files(SSL_CTX *ctx, const struct tls_files *f, struct fault *why)
     return true;
 }
 
+/* OpenSSL looks at a certificate's extensions when it first needs them, behind a lock or an atomic flag: here it is
+ * done before other threads see it, which then only read. */
+static void
+look_at_extensions(SSL_CTX *ctx)
+{
+    X509 *own = SSL_CTX_get0_certificate(ctx);
+    STACK_OF(X509) *chain = NULL, *trusted = X509_STORE_get1_all_certs(SSL_CTX_get_cert_store(ctx));
+
+    SSL_CTX_get0_chain_certs(ctx, &chain);
+    if (own != NULL)
+        X509_check_purpose(own, -1, 0);
+    for (int i = 0; i < sk_X509_num(chain); i++)
+        X509_check_purpose(sk_X509_value(chain, i), -1, 0);
+    for (int i = 0; i < sk_X509_num(trusted); i++)
+        X509_check_purpose(sk_X509_value(trusted, i), -1, 0);
+    sk_X509_pop_free(trusted, X509_free);
+    ERR_clear_error();
+}
+
 static struct tls_context *
 context_new(const SSL_METHOD *method, const struct tls_files *f, struct fault *why)
 {
@@ -134,8 +153,10 @@ context_new(const SSL_METHOD *method, const struct tls_files *f, struct fault *w
                                     SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_IGNORE_UNEXPECTED_EOF);
     SSL_CTX_set_read_ahead(c->ctx, 1);
     if (set_protocols(c->ctx, f->protocols, why) && set_ciphers(c->ctx, f, why) && set_groups(c->ctx, f, why) &&
-        load_files(c->ctx, f, why))
+        load_files(c->ctx, f, why)) {
+        look_at_extensions(c->ctx);
         return c;
+    }
 fail:
     tls_context_drop(c);
     return NULL;
