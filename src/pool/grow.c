@@ -19,17 +19,16 @@ first_waiter(const struct pool *p)
     return r == NULL ? NULL : container_of(r, struct pool_waiter, in_queue);
 }
 
-/* The limit of now: the reserve opens for a client that has waited long. */
-static struct pool_limits
-limits_now(const struct pool *p)
+/* What the reserve adds: it opens for a client that has waited long. */
+static int64_t
+reserve_now(const struct pool *p)
 {
-    struct pool_limits limits = p->conf.limits;
     const struct pool_waiter *w = first_waiter(p);
 
-    if (limits.pool > 0 && p->conf.reserve_size > 0 && w != NULL &&
-        pool_worker(p)->now_us - w->since_us >= p->pools->conf->general.reserve_pool_timeout)
-        limits.pool += p->conf.reserve_size;
-    return limits;
+    if (p->conf.reserve_size <= 0 || w == NULL ||
+        pool_worker(p)->now_us - w->since_us < p->pools->conf->general.reserve_pool_timeout)
+        return 0;
+    return p->conf.reserve_size;
 }
 
 /* Another pool's idle server may stand in the way of a database's or user's limit: close the one idle longest.
@@ -83,8 +82,10 @@ reserve(struct pool *p, const struct pool_limits *limits)
 static bool
 open_one(struct pool *p)
 {
-    struct pool_limits limits = limits_now(p);
+    struct pool_limits limits = p->conf.limits;
 
+    if (limits.pool > 0)
+        limits.pool += reserve_now(p);
     if (atomic_load(&p->shared->claims) > 0 || !reserve(p, &limits))
         return false;
     if (limits.pool > p->conf.limits.pool && pool_count(p->shared) > p->conf.limits.pool)
@@ -146,9 +147,9 @@ wanted(const struct pool *p)
 static bool
 is_full(const struct pool *p)
 {
-    int64_t most = limits_now(p).pool;
+    int64_t most = p->conf.limits.pool;
 
-    return most > 0 && pool_count(p->shared) >= most;
+    return most > 0 && pool_count(p->shared) >= most + reserve_now(p);
 }
 
 void

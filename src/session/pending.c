@@ -98,9 +98,7 @@ static struct pending *__attribute__((noinline)) make_room(struct session *s)
     return s->pending;
 }
 
-/* Some are counted; most are not. BY is 1 or -1. */
-static void
-count(struct session *s, const struct pending_entry *e, int by)
+static void __attribute__((noinline)) count_one(struct session *s, const struct pending_entry *e, int by)
 {
     if ((e->flags & PENDING_LOCAL) != 0)
         s->n_local += by;
@@ -110,6 +108,14 @@ count(struct session *s, const struct pending_entry *e, int by)
         s->n_copy_ends += by;
     if ((e->flags & PENDING_BEHIND) != 0)
         s->pending->n_behind += (unsigned)by;
+}
+
+/* Some are counted; most are not. BY is 1 or -1. */
+static void
+count(struct session *s, const struct pending_entry *e, int by)
+{
+    if ((e->flags & (PENDING_LOCAL | PENDING_FRONT | PENDING_BEHIND)) != 0 || e->kind == PENDING_COPY_END)
+        count_one(s, e, by);
 }
 
 struct pending_entry *

@@ -54,8 +54,7 @@ is_about(struct slice body, const char *name)
     return slice_is(wire_get_string(&c), name);
 }
 
-static enum relayed
-on_report(struct session *s, const struct reply *r)
+static enum relayed __attribute__((noinline)) on_report(struct session *s, const struct reply *r)
 {
     bool ours = relay_is_ours(r), known = s->told == s->server->reports;
 
@@ -83,8 +82,7 @@ keeps_server(const struct session *s)
 }
 
 /* Between requests a notice is the server's own affair, and may be its farewell. */
-static enum relayed
-on_notice(struct session *s, const struct reply *r)
+static enum relayed __attribute__((noinline)) on_notice(struct session *s, const struct reply *r)
 {
     bool leaving = server_is_leaving(r->body);
 
@@ -96,8 +94,7 @@ on_notice(struct session *s, const struct reply *r)
     return RELAY_PASS;
 }
 
-static enum relayed
-on_holds_row(struct session *s, const struct reply *r)
+static enum relayed __attribute__((noinline)) on_holds_row(struct session *s, const struct reply *r)
 {
     if (r->whole)
         holds_row(s, r->body);
@@ -107,8 +104,7 @@ on_holds_row(struct session *s, const struct reply *r)
 }
 
 /* What the session is known to listen to comes by another way. */
-static enum relayed
-on_notification(const struct session *s, const struct reply *r)
+static enum relayed __attribute__((noinline)) on_notification(const struct session *s, const struct reply *r)
 {
     struct wire_cursor c = wire_cursor(r->body);
 
@@ -120,8 +116,7 @@ on_notification(const struct session *s, const struct reply *r)
     return RELAY_PASS;
 }
 
-static enum relayed
-on_copy_in(struct session *s, const struct reply *r)
+static enum relayed __attribute__((noinline)) on_copy_in(struct session *s, const struct reply *r)
 {
     if (r->head != NULL && pending_begin_copy(s))
         s->copy = COPY_IN;
@@ -194,8 +189,7 @@ streams(uint8_t type)
     return type == 'D' || type == 'd';
 }
 
-static void
-broken(struct session *s, uint8_t type)
+static void __attribute__((noinline)) broken(struct session *s, uint8_t type)
 {
     struct server *server = s->server;
     struct fault why;
