@@ -39,6 +39,9 @@ class Worker(threading.Thread):
         except BaseException as e:  # handed to result()
             self._error = e
 
+    def has_failed(self):
+        return self._error is not None
+
     def result(self, seconds=30.0):
         self.join(seconds)
         assert not self.is_alive(), f"{self._call} did not end within {seconds} s"
@@ -48,7 +51,11 @@ class Worker(threading.Thread):
 
 
 def run_all(calls, seconds=60.0):
-    """Run each call in its own thread; the list of results, or the first exception."""
+    """Run each call in its own thread; the list of results, or the exception of the first that fails."""
     workers = [Worker(call) for call in calls]
     end = time.monotonic() + seconds
+    while any(w.is_alive() for w in workers) and time.monotonic() < end:
+        if failed := [w for w in workers if w.has_failed()]:
+            failed[0].result()
+        time.sleep(0.005)
     return [w.result(max(0.1, end - time.monotonic())) for w in workers]
