@@ -116,8 +116,8 @@ load_files(SSL_CTX *ctx, const struct tls_files *f, struct fault *why)
     return true;
 }
 
-/* OpenSSL looks at a certificate's extensions when it first needs them, behind a lock or an atomic flag: here it is
- * done before other threads see it, which then only read. */
+/* OpenSSL looks at a certificate's extensions when it first needs them, behind a lock or an atomic flag: here
+ * it is done before other threads see it, which then only read. */
 static void
 look_at_extensions(SSL_CTX *ctx)
 {
