@@ -84,7 +84,7 @@ choose_settings(struct session *s)
     if (!s->routing->wishes_known || s->settings != s->routing->wishes_of)
         choose_read_settings(s);
 }
-/* The next request has these facts (NULL: nothing is known of it) and hints. */
+/* request.c: the next request has these facts (NULL: nothing is known of it) and hints. */
 void choose_request(struct session *s, const struct facts *f, struct slice sql);
 /* opening.c: S has an opening: what the routing was after it. */
 void opening_route(struct session *s);
