@@ -237,6 +237,8 @@ def test_pg_receivewal_streams_until_its_end(replicating, cluster):
         place.command(f"{programs()}/pg_receivewal", "-D", target, "-h", "127.0.0.1", "-p", replicating.port, "-U", "app",
                       "--endpos", end, "--no-loop", "--no-sync"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd="/")
 
+    wait_until(lambda: receiver.poll() is not None or os.listdir(target), 20, "it streams: what was before is not asked for")
+
     def ended():
         cluster.sql("SELECT pg_logical_emit_message(false, 'test', 'more'), pg_switch_wal()")
         return receiver.poll() is not None
