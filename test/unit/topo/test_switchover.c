@@ -121,7 +121,7 @@ what_does_not_end_is_closed(void **state)
 
     (void)state;
     memset(&p, 0, sizeof(p));
-    start(&p.scene, DEFAULTS " switchover_wait=100ms");
+    start(&p.scene, DEFAULTS " switchover_wait=1s");
     p.busy = 1;
     assert_true(try(&p, "main", "", NULL));
     wait_until(&p.scene, is_over);

@@ -157,6 +157,8 @@ two_on_one_timeline_lead_nobody(void **state)
     scene_done(&s);
 }
 
+#define TIMEOUT (200 * CLOCK_MS)
+
 /* Silence: not before two deadlines passed, and soon after. */
 static void
 hanging_primary_is_found_by_the_deadline(void **state)
@@ -165,7 +167,7 @@ hanging_primary_is_found_by_the_deadline(void **state)
     int64_t since_us;
 
     (void)state;
-    start(&s, DEFAULTS);
+    start(&s, "check_interval=60ms check_interval_fast=10ms check_timeout=200ms");
     since_us = clock_now_us();
     fake_set_mood(&s.fake[0], FAKE_HANGS);
     wait_until(&s, nobody_leads);
