@@ -96,6 +96,8 @@ struct session {
     bool unconfirmed;             /* a setting that the server reports was set; see settings_confirm() */
     bool only_reads;              /* nothing in flight can change anything */
     bool ending;                  /* COMMIT may be in flight */
+    bool in_steps;                /* what is in flight may commit a part of itself */
+    bool committed;               /* the request in flight has committed, and goes on */
     bool passes;                  /* the message that is streamed through: the server has its head */
     bool cut;                     /* the client has half a message: say nothing more */
     bool cancelled;               /* a cancel request found it waiting */

@@ -45,16 +45,19 @@ struct facts {
     bool plain;    /* one statement that a session has only to send: without effects, no name of a prepared one
                       and no NOTIFY in it, and neither BEGIN, COMMIT, SET, SHOW nor EXPLAIN */
     bool transaction_block; /* some statement is BEGIN or START TRANSACTION (statement mode refuses it) */
-    bool reads_only;        /* analysed, and every statement, at least one, is for sure a read: SELECT, VALUES,
-                               TABLE, SHOW, EXPLAIN that does not run a write. No INTO, no row locks, no
-                               function that is not in harmless.def. What the text does not show is taken as
-                               harmless: operators, casts, views, columns that are calls of a function, and
-                               functions of the user's with a name of PostgreSQL's. */
-    bool reads_by_grammar;  /* analysed, and every statement, at least one, is a SELECT, VALUES, TABLE, SHOW,
-                               COPY TO STDOUT, or EXPLAIN of a query (with ANALYZE: of a read), without INTO,
-                               row locks and CTEs that write. What it calls decides the rest: room catalog. */
-    bool serializable;      /* BEGIN or SET TRANSACTION asks for ISOLATION LEVEL SERIALIZABLE */
-    enum begin_mode begin;  /* of BEGIN and START TRANSACTION, for any class */
+    bool ends_block;        /* some statement is COMMIT, ROLLBACK (not TO SAVEPOINT) or PREPARE TRANSACTION */
+    bool in_steps;         /* some statement may, outside of a block, commit a part of what it does before it is
+                              done: CALL, DO, VACUUM, CREATE INDEX CONCURRENTLY and the like */
+    bool reads_only;       /* analysed, and every statement, at least one, is for sure a read: SELECT, VALUES,
+                              TABLE, SHOW, EXPLAIN that does not run a write. No INTO, no row locks, no
+                              function that is not in harmless.def. What the text does not show is taken as
+                              harmless: operators, casts, views, columns that are calls of a function, and
+                              functions of the user's with a name of PostgreSQL's. */
+    bool reads_by_grammar; /* analysed, and every statement, at least one, is a SELECT, VALUES, TABLE, SHOW,
+                              COPY TO STDOUT, or EXPLAIN of a query (with ANALYZE: of a read), without INTO,
+                              row locks and CTEs that write. What it calls decides the rest: room catalog. */
+    bool serializable;     /* BEGIN or SET TRANSACTION asks for ISOLATION LEVEL SERIALIZABLE */
+    enum begin_mode begin; /* of BEGIN and START TRANSACTION, for any class */
     enum begin_mode set_transaction; /* SET TRANSACTION, transaction_read_only: of the open one */
     enum begin_mode set_session; /* SET SESSION CHARACTERISTICS, default_transaction_read_only: later ones */
     bool notifies;               /* a NOTIFY or a call of pg_notify() is in it */

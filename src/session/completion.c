@@ -88,6 +88,7 @@ may_matter(struct slice tag)
     case 'D':
     case 'I':
     case 'L':
+    case 'P':
     case 'R':
         return true;
     default:
@@ -114,6 +115,8 @@ relay_complete(struct session *s, const struct reply *r)
         return RELAY_BROKEN;
     if (relay_is_ours(r))
         return own_complete(s, e);
+    if (slice_is(tag, "COMMIT") || slice_is(tag, "PREPARE TRANSACTION"))
+        s->committed = true;
     if (slice_is(tag, "LISTEN"))
         s->server->listens = true; /* also when no facts say so */
     s->restoring = (e->flags & PENDING_RESTORES) != 0;
@@ -214,7 +217,7 @@ relay_ready(struct session *s, const struct reply *r)
     if (s->told != s->server->reports && s->server->settings != NULL)
         settings_tell(s); /* reports of what went in front came with the answer */
     opening_end(s);
-    s->explained = s->rows_flowed = s->timed_out = s->retried = false;
+    s->explained = s->rows_flowed = s->timed_out = s->retried = s->committed = false;
     s->status = s->server->status;
     count_request(s, s->status);
     return s->listening != NULL && listen_holds_ready(s) ? RELAY_SWALLOW : RELAY_PASS;

@@ -158,7 +158,7 @@ link_begin(struct session *s)
     if (!pending_is_empty(s) || s->extended == EXTENDED_BATCH) /* a Flush may have had all answers so far */
         return;
     s->request_us = session_now(s);
-    s->ending = false;
+    s->ending = s->in_steps = s->committed = false;
     retry_begin(s);
     if (s->server->status != 'I')
         return;

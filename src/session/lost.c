@@ -67,8 +67,8 @@ in_flight(const struct session *s)
     return false;
 }
 
-/* A server that said FATAL has rolled back: it says so before it would commit. One that just vanished may have
- * committed. */
+/* A server that said FATAL has rolled back what it was at: it says so before it would commit. One that just
+ * vanished may have committed. */
 static bool
 has_said(const struct fault *cause)
 {
@@ -78,15 +78,14 @@ has_said(const struct fault *cause)
 static enum outcome
 outcome_of(const struct session *s, bool said)
 {
-    if (!in_flight(s))
-        return session_in_block(s) ? OUTCOME_ROLLED_BACK : OUTCOME_NOTHING;
-    if (!session_in_block(s) && s->only_reads)
+    bool in_block = session_in_block(s), rolled_back;
+
+    if (!in_flight(s) && !in_block)
+        return OUTCOME_NOTHING;
+    if (!in_block && s->only_reads)
         return OUTCOME_FLOWING;
-    if (said)
-        return OUTCOME_ROLLED_BACK;
-    if (session_in_block(s) && !s->ending)
-        return OUTCOME_ROLLED_BACK;
-    return OUTCOME_UNKNOWN;
+    rolled_back = !in_flight(s) || (in_block ? said || !s->ending : said && !s->in_steps);
+    return rolled_back && !s->committed ? OUTCOME_ROLLED_BACK : OUTCOME_UNKNOWN;
 }
 
 void

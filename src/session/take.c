@@ -84,8 +84,10 @@ take_note_ending(struct session *s, const struct facts *f)
 {
     retry_note(s, f);
     vacate_note(s, f);
-    if (f == NULL || !f->analysed || f->class == CLASS_END || f->n_statements > 1 || f->transaction_block)
+    if (f == NULL || !f->analysed || f->ends_block)
         s->ending = true;
+    if (f == NULL || !f->analysed || f->in_steps)
+        s->in_steps = true;
 }
 
 void

@@ -94,6 +94,8 @@ add_statement(struct analysis *a, struct slice sql, const PgQuery__RawStmt *raw,
 
     if (stmt->node_case == PG_QUERY__NODE__NODE_TRANSACTION_STMT)
         a->transaction_block |= is_begin(stmt->transaction_stmt) || stmt->transaction_stmt->chain;
+    a->ends_block |= transaction_is_ended(stmt);
+    a->in_steps |= transaction_is_in_steps(stmt);
     a->reads_only = (a->reads_only || a->n_statements == 0) && reads_only(stmt);
     a->reads_by_grammar = (a->reads_by_grammar || a->n_statements == 0) && reads_by_grammar(stmt);
     names_of_statement(&a->names, stmt);

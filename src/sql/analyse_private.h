@@ -9,7 +9,7 @@
 
 struct analysis {
     bool analysed; /* false: it does not parse, and nothing below is known */
-    bool transaction_block;
+    bool transaction_block, ends_block, in_steps;
     bool reads_only, reads_by_grammar;
     struct transaction_mode mode;
     struct names names;

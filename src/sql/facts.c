@@ -206,6 +206,8 @@ fill(struct facts *f, const struct analysis *a, uint8_t **at)
     f->tag = a->tag;
     f->analysed = a->analysed;
     f->transaction_block = a->transaction_block;
+    f->ends_block = a->ends_block;
+    f->in_steps = a->in_steps;
     f->reads_only = a->reads_only;
     f->names_complete = a->analysed && !a->names.functions.cut && !a->names.relations.cut;
     f->reads_by_grammar = a->reads_by_grammar && f->names_complete;

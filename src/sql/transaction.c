@@ -84,6 +84,67 @@ transaction_is_mode(const PgQuery__Node *stmt)
            set->kind == PG_QUERY__VARIABLE_SET_KIND__VAR_SET_MULTI && strcmp(set->name, "TRANSACTION") == 0;
 }
 
+bool
+transaction_is_ended(const PgQuery__Node *stmt)
+{
+    if (stmt->node_case != PG_QUERY__NODE__NODE_TRANSACTION_STMT)
+        return false;
+    switch (stmt->transaction_stmt->kind) {
+    case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_COMMIT:
+    case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_ROLLBACK:
+    case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_PREPARE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool
+detaches_concurrently(const PgQuery__AlterTableStmt *stmt)
+{
+    const PgQuery__Node *def;
+
+    for (size_t i = 0; i < stmt->n_cmds; i++) {
+        def = stmt->cmds[i]->node_case == PG_QUERY__NODE__NODE_ALTER_TABLE_CMD
+                  ? stmt->cmds[i]->alter_table_cmd->def
+                  : NULL;
+        if (def != NULL && def->node_case == PG_QUERY__NODE__NODE_PARTITION_CMD &&
+            def->partition_cmd->concurrent)
+            return true;
+    }
+    return false;
+}
+
+bool
+transaction_is_in_steps(const PgQuery__Node *stmt)
+{
+    switch (stmt->node_case) {
+    case PG_QUERY__NODE__NODE_CALL_STMT:
+    case PG_QUERY__NODE__NODE_DO_STMT:
+    case PG_QUERY__NODE__NODE_VACUUM_STMT:
+    case PG_QUERY__NODE__NODE_CLUSTER_STMT:
+    case PG_QUERY__NODE__NODE_REINDEX_STMT:
+    case PG_QUERY__NODE__NODE_CREATEDB_STMT:
+    case PG_QUERY__NODE__NODE_DROPDB_STMT:
+    case PG_QUERY__NODE__NODE_ALTER_DATABASE_STMT:
+    case PG_QUERY__NODE__NODE_CREATE_TABLE_SPACE_STMT:
+    case PG_QUERY__NODE__NODE_DROP_TABLE_SPACE_STMT:
+    case PG_QUERY__NODE__NODE_ALTER_SYSTEM_STMT:
+    case PG_QUERY__NODE__NODE_CREATE_SUBSCRIPTION_STMT:
+    case PG_QUERY__NODE__NODE_ALTER_SUBSCRIPTION_STMT:
+    case PG_QUERY__NODE__NODE_DROP_SUBSCRIPTION_STMT:
+        return true;
+    case PG_QUERY__NODE__NODE_INDEX_STMT:
+        return stmt->index_stmt->concurrent;
+    case PG_QUERY__NODE__NODE_DROP_STMT:
+        return stmt->drop_stmt->concurrent;
+    case PG_QUERY__NODE__NODE_ALTER_TABLE_STMT:
+        return detaches_concurrently(stmt->alter_table_stmt);
+    default:
+        return false;
+    }
+}
+
 static void
 note_set(struct transaction_mode *mode, const PgQuery__VariableSetStmt *set)
 {

@@ -15,6 +15,10 @@ struct transaction_mode {
 
 /* SET TRANSACTION, but for its SNAPSHOT. */
 bool transaction_is_mode(const PgQuery__Node *stmt);
+/* COMMIT, ROLLBACK, PREPARE TRANSACTION. */
+bool transaction_is_ended(const PgQuery__Node *stmt);
+/* It may commit a part of what it does, and go on. */
+bool transaction_is_in_steps(const PgQuery__Node *stmt);
 /* Changes what STMT says something about. */
 void transaction_note(struct transaction_mode *mode, const PgQuery__Node *stmt);
 

@@ -180,14 +180,24 @@ def test_a_write_whose_server_goes_is_08007_and_never_sent_twice(play, statement
     assert sum(word in s for s in server.statements()) == 1
 
 
-def test_a_commit_whose_server_goes_is_08007(play):
-    weir, server = play(once("COMMIT", lambda p: p.close()))
+@pytest.mark.parametrize("end", ["COMMIT", "COMMIT AND CHAIN", "PREPARE TRANSACTION 'a'", "ROLLBACK; INSERT INTO t VALUES (2)"])
+def test_a_commit_whose_server_goes_is_08007(play, end):
+    weir, server = play(once(end, lambda p: p.close()))
     w = weir.wire()
     w.query("BEGIN")
     w.query("INSERT INTO t VALUES (1)")
-    answer = ask(w, "COMMIT")
+    answer = ask(w, end)
     assert (answer.level, answer.sqlstate) == ("FATAL", "08007")
-    assert server.statements().count("COMMIT") == 1
+    assert server.statements().count(end) == 1
+
+
+@pytest.mark.parametrize("sql", ["INSERT INTO t VALUES (1); INSERT INTO t VALUES (2)", "CALL p()", "DO 'BEGIN END'"])
+def test_what_commits_nothing_in_a_block_is_40001_when_its_server_goes(play, sql):
+    weir, _ = play(once(sql, lambda p: p.close()))
+    w = weir.wire()
+    w.query("BEGIN; SELECT 1")
+    answer = ask(w, sql)
+    assert (answer.level, answer.sqlstate) == ("ERROR", "40001")
 
 
 def test_a_statement_in_a_transaction_whose_server_goes_is_40001(play):

@@ -117,6 +117,72 @@ def test_a_server_killed_during_an_autocommit_write_leaves_the_outcome_unknown(m
     cluster.sql(f"DROP TABLE IF EXISTS {unique}")  # a crash without fsync may have lost it
 
 
+IN_STEPS = {
+    "procedure": "CALL {t}_steps()",
+    "do": "DO $$ BEGIN INSERT INTO {t} VALUES (1); COMMIT; PERFORM pg_sleep(30); END $$",
+    "string": "INSERT INTO {t} VALUES (1); COMMIT; SELECT pg_sleep(30)",
+    "block": "BEGIN; INSERT INTO {t} VALUES (1); COMMIT; INSERT INTO {t} SELECT 2 FROM pg_sleep(30)",
+    "chain": "BEGIN; INSERT INTO {t} VALUES (1); COMMIT AND CHAIN; SELECT pg_sleep(30)",
+}
+
+
+@pytest.fixture
+def steps(cluster, unique):
+    """A table, and a procedure that commits a row of it before it sleeps."""
+    cluster.sql(f"""CREATE TABLE {unique} (i int); GRANT ALL ON {unique} TO app;
+        CREATE PROCEDURE {unique}_steps() LANGUAGE plpgsql AS
+            'BEGIN INSERT INTO {unique} VALUES (1); COMMIT; PERFORM pg_sleep(30); END'""")
+    yield unique
+    cluster.sql(f"DROP TABLE {unique}; DROP PROCEDURE {unique}_steps")
+
+
+def terminate_asleep(cluster):
+    pid = wait_until(lambda: cluster.value("SELECT max(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND usename = 'app'"))
+    cluster.terminate(pid)
+
+
+@pytest.mark.parametrize("way", [w for w in IN_STEPS] + ["procedure-extended", "do-extended"])
+def test_what_has_committed_a_part_is_never_called_rolled_back(make_weir, cluster, steps, way):
+    """The server says that it goes, and with it what it was at; but not what was committed before."""
+    w = make_weir().wire()
+    sql = IN_STEPS[way.split("-")[0]].format(t=steps)
+    w.send(wire.extended(sql) + wire.sync() if way.endswith("extended") else wire.query(sql))
+    terminate_asleep(cluster)
+    assert [m.fields()["C"] for m in w.expect_closed(10) if m.kind == "E"] == ["08007"]
+    assert cluster.value(f"SELECT count(*) FROM {steps}") == 1
+
+
+def test_what_follows_a_commit_in_its_batch_is_never_called_rolled_back(make_weir, cluster, steps):
+    w = make_weir().wire()
+    w.query(f"BEGIN; INSERT INTO {steps} VALUES (1)")
+    w.send(wire.extended("COMMIT"), wire.extended(f"INSERT INTO {steps} SELECT 2 FROM pg_sleep(30)"), wire.sync())
+    terminate_asleep(cluster)
+    assert [m.fields()["C"] for m in w.expect_closed(10) if m.kind == "E"] == ["08007"]
+    assert cluster.value(f"SELECT count(*) FROM {steps}") == 1
+
+
+def test_a_commit_that_was_told_before_its_sync_is_never_called_rolled_back(make_weir, cluster, steps):
+    w = make_weir().wire()
+    w.query(f"BEGIN; INSERT INTO {steps} VALUES (1)")
+    w.send(wire.extended("COMMIT"), wire.flush())
+    assert w.kinds("C") == "12nC"
+    cluster.terminate(cluster.pids()[0])
+    w.send(wire.sync())
+    assert [m.fields()["C"] for m in w.expect_closed(10) if m.kind == "E"] == ["08007"]
+
+
+@pytest.mark.parametrize("sql", ["INSERT INTO {t} SELECT 1 FROM pg_sleep(30)", "INSERT INTO {t} VALUES (1); SELECT pg_sleep(30)",
+                                 "ROLLBACK; INSERT INTO {t} SELECT 1 FROM pg_sleep(30)"])
+def test_what_has_committed_nothing_is_40001_when_its_server_says_that_it_goes(make_weir, cluster, steps, sql):
+    w = make_weir().wire()
+    w.send(wire.query(sql.format(t=steps)))
+    terminate_asleep(cluster)
+    with pytest.raises(wire.ServerError, match="40001"):
+        w.finish()
+    assert cluster.value(f"SELECT count(*) FROM {steps}") == 0
+    assert w.value("SELECT 'kept'") == "kept"
+
+
 def test_a_server_killed_while_rows_flow_is_08006_and_the_client_stays(make_weir, cluster):
     w = make_weir(default_pool_size=1, query_wait_timeout=10).wire()
     w.send(wire.query("SELECT repeat('r', 10000) FROM generate_series(1, 1000000)"))

@@ -77,6 +77,58 @@ strings_have_the_class_of_the_table(void **state)
     facts_table_free(t);
 }
 
+static const struct {
+    const char *sql;
+    bool ends_block, in_steps;
+} steps[] = {
+    { "SELECT 1", false, false },
+    { "COMMIT", true, false },
+    { "END AND CHAIN", true, false },
+    { "ROLLBACK", true, false },
+    { "PREPARE TRANSACTION 'a'", true, false },
+    { "COMMIT PREPARED 'a'", false, false },
+    { "BEGIN", false, false },
+    { "ROLLBACK TO a", false, false },
+    { "RELEASE a", false, false },
+    { "SELECT 1; COMMIT; SELECT 2", true, false },
+    { "CALL p()", false, true },
+    { "SELECT 1; DO 'BEGIN END'", false, true },
+    { "VACUUM t", false, true },
+    { "ANALYZE", false, true },
+    { "CLUSTER", false, true },
+    { "REINDEX DATABASE a", false, true },
+    { "CREATE INDEX ON t (a)", false, false },
+    { "CREATE INDEX CONCURRENTLY ON t (a)", false, true },
+    { "DROP INDEX a", false, false },
+    { "DROP INDEX CONCURRENTLY a", false, true },
+    { "ALTER TABLE t DETACH PARTITION a", false, false },
+    { "ALTER TABLE t DETACH PARTITION a CONCURRENTLY", false, true },
+    { "ALTER TABLE t ADD a int", false, false },
+    { "CREATE DATABASE a", false, true },
+    { "DROP DATABASE a", false, true },
+    { "ALTER DATABASE a SET TABLESPACE b", false, true },
+    { "CREATE TABLESPACE a LOCATION 'b'", false, true },
+    { "DROP TABLESPACE a", false, true },
+    { "ALTER SYSTEM SET a = 1", false, true },
+    { "DROP SUBSCRIPTION a", false, true },
+};
+
+static void
+what_commits_on_its_way_is_known(void **state)
+{
+    struct facts_table *t = facts_table_new(100, 1);
+
+    (void)state;
+    for (size_t i = 0; i < N(steps); i++) {
+        const struct facts *f = facts_str(t, steps[i].sql);
+
+        if (!f->analysed || f->ends_block != steps[i].ends_block || f->in_steps != steps[i].in_steps)
+            fail_msg("%s: ends_block %d, in_steps %d", steps[i].sql, f->ends_block, f->in_steps);
+        facts_drop(f);
+    }
+    facts_table_free(t);
+}
+
 static void
 what_a_session_must_look_at_is_not_plain(void **state)
 {
@@ -492,6 +544,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(strings_have_the_class_of_the_table),
+        cmocka_unit_test(what_commits_on_its_way_is_known),
         cmocka_unit_test(what_a_session_must_look_at_is_not_plain),
         cmocka_unit_test(statements_about_a_whole_transaction_have_a_tag),
         cmocka_unit_test(show_tells_its_name_in_lower_case),
