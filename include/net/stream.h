@@ -69,7 +69,7 @@ struct stream {
     uint8_t stage, paused;
     bool last_words; /* what was written last matters: it must not be destroyed by a reset */
     bool peek;       /* look at the first byte before reading it */
-    bool in_callback, ended, tls_wants_write;
+    bool in_callback, ended;
     int64_t blocked_us;   /* since when output is stuck; 0: it is not */
     uint64_t n_in, n_out; /* bytes of payload */
 };

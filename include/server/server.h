@@ -144,6 +144,5 @@ bool server_may_move(const struct server *s);
  */
 void server_leave(struct server *s);
 void server_join(struct server *s, struct net_turn *t, const struct server_target *target, void *pool);
-const char *server_state_name(enum server_state s);
 
 #endif

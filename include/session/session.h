@@ -79,7 +79,6 @@ struct session {
     struct holds *holds;
     struct opening *opening;
     struct listening *listening;
-    const struct facts *facts_ahead;   /* of the message that waits for a server */
     uint32_t client_left, server_left; /* bytes of a message that is streamed through */
     uint8_t state, extended, copy;
     char status;                   /* I, T, E: what the client was last told */

@@ -67,7 +67,6 @@ struct effect {
     enum pin_reason pin; /* for EFFECT_PIN and EFFECT_UNPIN */
     unsigned statement;  /* which statement of the string, from 0; empty statements do not count; 0 in a string
                             that is not analysed */
-    bool in_extended;    /* always true; reserved for effects that only one protocol has */
     struct slice name;   /* setting (lower case), statement or savepoint name, unquoted and folded */
     struct slice replay; /* for EFFECT_SET and EFFECT_SET_CONFIG: SQL that makes the same setting again,
                             one statement without semicolon, for instance

@@ -28,7 +28,6 @@ struct wire_row wire_row_begin(struct text *t);
 void wire_row_null(struct wire_row *r);
 void wire_row_slice(struct wire_row *r, struct slice s);
 void wire_row_str(struct wire_row *r, const char *s); /* NULL makes NULL */
-void wire_row_int(struct wire_row *r, int64_t v);
 void wire_row_end(struct wire_row *r);
 
 #endif

@@ -8,8 +8,8 @@
 #include "base/mem.h"
 #include "hba_private.h"
 
-bool
-hba_token_is(const struct hba_token *t, const char *keyword)
+static bool
+is_keyword(const struct hba_token *t, const char *keyword)
 {
     return !t->quoted && strcmp(t->text, keyword) == 0;
 }
@@ -32,7 +32,7 @@ kind_of(const struct hba_token *t, bool is_user)
     if (is_user && !t->quoted && t->text[0] == '+')
         return HBA_NAME_ROLE;
     for (size_t i = 0; i < sizeof(keywords) / sizeof(keywords[0]); i++)
-        if ((!is_user || keywords[i].of_users) && hba_token_is(t, keywords[i].word))
+        if ((!is_user || keywords[i].of_users) && is_keyword(t, keywords[i].word))
             return keywords[i].kind;
     return HBA_NAME_EXACT;
 }

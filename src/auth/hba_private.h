@@ -107,7 +107,6 @@ bool hba_name_init(struct hba_name *name, const struct hba_token *token, bool is
 void hba_name_done(struct hba_name *name);
 bool hba_name_add(struct hba_names *names, const struct hba_token *token, bool is_user, struct fault *why);
 void hba_names_done(struct hba_names *names);
-bool hba_token_is(const struct hba_token *t, const char *keyword); /* and not quoted */
 enum hba_fit hba_name_fits(const struct hba_name *name, struct slice s, const char *roles);
 enum hba_fit hba_database_fits(const struct hba_names *names, const struct hba_ask *ask);
 enum hba_fit hba_user_fits(const struct hba_names *names, const struct hba_ask *ask);

@@ -71,8 +71,6 @@ void story_failed(const struct pool *p, const struct fault *why);
 void story_reserve(const struct pool *p);
 
 /* pools.c */
-void pool_configure(struct pool *p, const struct conf_database *d, struct credential *c);
-void pool_free(struct pool *p);
 bool pool_is_named(const struct pool *p, const struct conf_database *d);
 /* *AT, in the list of its pools, goes. */
 void pool_forget(struct pool **at);

@@ -180,8 +180,8 @@ make_old(struct pool *p)
             container_of(r, struct server, in_pool)->old = true;
 }
 
-void
-pool_configure(struct pool *p, const struct conf_database *d, struct credential *client)
+static void
+configure(struct pool *p, const struct conf_database *d, struct credential *client)
 {
     struct credential *c = find_credential(p, d, client);
 
@@ -226,8 +226,8 @@ pool_new(struct pools *pools, struct slice name, struct slice user, const struct
     return p;
 }
 
-void
-pool_free(struct pool *p)
+static void
+free_pool(struct pool *p)
 {
     struct ring *lists[] = { &p->idle, &p->used, &p->connecting };
     struct fault why;
@@ -262,7 +262,7 @@ pool_forget(struct pool **at)
     log_info("cleaning up idle pool: database=%s user=%s", p->name, p->user);
     *at = p->next;
     HASH_DEL(p->pools->by_key, p);
-    pool_free(p);
+    free_pool(p);
 }
 
 void
@@ -276,7 +276,7 @@ pools_done(struct pools *p)
 
         p->first = pool->next;
         HASH_DEL(p->by_key, pool);
-        pool_free(pool);
+        free_pool(pool);
     }
     while (p->databases != NULL) {
         struct pool_database *d = p->databases;
@@ -328,7 +328,7 @@ pools_find(struct pools *p, const struct pool_wanted *want)
         pool = pool_new(p, want->name, login, want->node);
         pool->forced_user = forced;
     }
-    pool_configure(pool, want->database, want->credential);
+    configure(pool, want->database, want->credential);
     return pool;
 }
 
@@ -398,7 +398,7 @@ pools_configure(struct pools *p, struct conf *conf, struct secrets *secrets, str
         const struct conf_database *d = conf_find_database(conf, slice_str(pool->name));
 
         if (d != NULL && pool_is_named(pool, d)) {
-            pool_configure(pool, d, NULL);
+            configure(pool, d, NULL);
         } else {
             make_old(pool);
             pool->conf.min_size = 0;

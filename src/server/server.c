@@ -19,22 +19,15 @@ typedef enum server_state server_handler(struct server *s, uint8_t type, struct 
 static server_handler on_nothing, on_login, on_idle, on_clean;
 
 static const struct {
-    const char *name;
     server_handler *on_message;
     unsigned next; /* set of the states that may follow */
 } states[] = {
 #define TO(name)                   (1u << SERVER_##name)
-#define STATE(name, handler, next) [SERVER_##name] = { #name, handler, next },
+#define STATE(name, handler, next) [SERVER_##name] = { handler, next },
 #include "server/server_states.def"
 #undef STATE
 #undef TO
 };
-
-const char *
-server_state_name(enum server_state s)
-{
-    return states[s].name;
-}
 
 void
 server_move_to(struct server *s, enum server_state next)

@@ -74,7 +74,7 @@ on_tls_hello(struct stream *stream)
     hello_direct_tls(container_of(stream, struct session, client));
 }
 
-const struct stream_events session_stream_events = { on_bytes, on_end, on_open, NULL, on_tls_hello };
+static const struct stream_events stream_events = { on_bytes, on_end, on_open, NULL, on_tls_hello };
 
 /* ---- talking to the client ---- */
 
@@ -154,7 +154,7 @@ session_new(struct hall *h, int fd, bool is_unix)
     ring_append(&h->sessions, &s->in_hall);
     h->n_sessions++;
     h->n_logins++;
-    stream_open(&s->client, &h->turn, fd, &session_stream_events);
+    stream_open(&s->client, &h->turn, fd, &stream_events);
     s->client.peek = h->setup.client_tls != NULL && !is_unix;
     timeouts_arm(s);
     return s;

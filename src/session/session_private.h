@@ -461,7 +461,6 @@ void lost_opening(struct session *s, const struct fault *why);
 enum take lost_take(struct session *s, const struct taken *m);
 
 /* ---- hello.c, login.c, proof.c, welcome.c ---- */
-extern const struct stream_events session_stream_events;
 size_t hello_bytes(struct session *s, struct slice bytes);
 void hello_secured(struct session *s);
 void hello_direct_tls(struct session *s);

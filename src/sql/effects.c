@@ -49,7 +49,6 @@ effects_add(struct effects *e, struct effect effect)
         e->list = mem_realloc(e->list, e->cap * sizeof(e->list[0]));
     }
     effect.statement = e->statement;
-    effect.in_extended = true;
     effect.name.data = mem_dup(effect.name.data, effect.name.len);
     effect.replay.data = mem_dup(effect.replay.data, effect.replay.len);
     e->list[e->n++] = effect;

@@ -42,7 +42,7 @@ struct facts_table {
 
 /* The answers about what is not analysed. */
 static const struct facts unknown = { .class = CLASS_UNKNOWN };
-static const struct effect anything = { .kind = EFFECT_MAY_LEAVE, .in_extended = true };
+static const struct effect anything = { .kind = EFFECT_MAY_LEAVE };
 static const struct facts suspect = { .class = CLASS_UNKNOWN, .n_effects = 1, .effects = &anything };
 
 static bool

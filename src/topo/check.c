@@ -42,12 +42,6 @@ check_timeout_us(const struct watch_cluster *c)
     return c->conf->check_timeout > 0 ? at_least(c->conf->check_timeout) : CLOCK_S;
 }
 
-uint64_t
-watch_random(void)
-{
-    return random_u64();
-}
-
 static void
 ask_in(struct watch_node *n, int64_t delay_us)
 {
@@ -81,7 +75,7 @@ schedule(struct watch_node *n, int64_t now_us)
     if (n->health.up && n->health.n_bad == 0 && (n->again || n->anew))
         ask_in(n, spacing_us(n));
     else
-        ask_in(n, health_delay_us(&n->health, &rules, hurry, watch_random()));
+        ask_in(n, health_delay_us(&n->health, &rules, hurry, random_u64()));
 }
 
 void
@@ -164,7 +158,7 @@ on_good(struct watch_node *n, int64_t now_us)
     struct health_rules rules;
 
     check_rules(n->cluster, &rules);
-    health_good(&n->health, &rules, (struct health_moment){ now_us, watch_random() },
+    health_good(&n->health, &rules, (struct health_moment){ now_us, random_u64() },
                 n->probe.role == NODE_REPLICA);
     if (n->linked)
         n->rtt_us += (now_us - n->sent_us - n->rtt_us) / (n->rtt_us == 0 ? 1 : 8);
@@ -208,7 +202,7 @@ on_bad(struct watch_node *n, int64_t now_us, const struct fault *why)
     n->linked = false;
     shorten(why->message, reason);
     check_rules(n->cluster, &rules);
-    health_bad(&n->health, &rules, (struct health_moment){ now_us, watch_random() }, what, reason);
+    health_bad(&n->health, &rules, (struct health_moment){ now_us, random_u64() }, what, reason);
 }
 
 /* False: WHY is set. */

@@ -83,9 +83,6 @@ struct watch {
     } shared;
 };
 
-/* A chance to check a node, in 64 bits. */
-uint64_t watch_random(void);
-
 /* ---- check.c ---- */
 
 struct watch_node *check_new(struct watch_cluster *c, const struct conf_node *conf);

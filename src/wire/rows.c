@@ -67,14 +67,6 @@ wire_row_str(struct wire_row *r, const char *s)
 }
 
 void
-wire_row_int(struct wire_row *r, int64_t v)
-{
-    char digits[24];
-
-    wire_row_slice(r, slice_of(digits, (size_t)snprintf(digits, sizeof(digits), "%" PRId64, v)));
-}
-
-void
 wire_row_end(struct wire_row *r)
 {
     uint16_t n = htons(r->n);

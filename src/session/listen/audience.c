@@ -46,8 +46,8 @@ audience_of(struct hall *h, const char *database, struct slice encoding)
     return a;
 }
 
-struct channel *
-audience_find(const struct audience *a, struct slice name)
+static struct channel *
+find(const struct audience *a, struct slice name)
 {
     struct channel *c;
 
@@ -58,7 +58,7 @@ audience_find(const struct audience *a, struct slice name)
 struct channel *
 audience_channel(struct audience *a, struct slice name)
 {
-    struct channel *c = audience_find(a, name);
+    struct channel *c = find(a, name);
 
     if (c != NULL)
         return c;
@@ -334,7 +334,7 @@ give(struct audience *a, struct slice message)
 {
     struct wire_cursor body = wire_cursor(slice_tail(message, WIRE_HEADER));
     uint32_t pid = wire_get_u32(&body);
-    struct channel *c = audience_find(a, wire_get_string(&body));
+    struct channel *c = find(a, wire_get_string(&body));
 
     if (c == NULL)
         return;

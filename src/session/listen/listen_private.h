@@ -62,8 +62,6 @@ struct listening {
 };
 
 struct audience *audience_of(struct hall *h, const char *database, struct slice encoding);
-/* NULL: nobody has named it. */
-struct channel *audience_find(const struct audience *a, struct slice name);
 struct channel *audience_channel(struct audience *a, struct slice name); /* made when new */
 void audiences_forget_unused(struct hall *h); /* now: channels that are kept for a while without need */
 /* Ask the herald to listen to C for S; WAITS (may be NULL) waits for the answer. When that is crossing, C is

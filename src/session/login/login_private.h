@@ -60,7 +60,6 @@ bool method_peer_uid(const struct session *s, uid_t *uid);
 /* Ask for the proof that the method wants; login_bytes() gets it. */
 void proof_ask(struct session *s);
 void login_accept(struct session *s);
-void login_refuse(struct session *s);
 
 /* ---- secret.c: questions to PostgreSQL ---- */
 /* Ask for the secret; false: nobody is configured to be asked. login_with_secret() follows. */

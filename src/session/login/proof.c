@@ -7,8 +7,8 @@
 #define ANSWER_MAX   2048  /* bytes of a message before anybody is known */
 #define PASSWORD_MAX 65536 /* of one with a password in it: tokens are long */
 
-void
-login_refuse(struct session *s)
+static void
+refuse(struct session *s)
 {
     struct fault why;
 
@@ -81,7 +81,7 @@ static void
 on_compared(struct session *s, const struct derive *d)
 {
     if (!md5_same(slice_of(d->secret.server_key, SCRAM_KEY_LEN), slice_of(d->keys.server_key, SCRAM_KEY_LEN))) {
-        login_refuse(s);
+        refuse(s);
         return;
     }
     s->login->keys = mem_dup(&d->keys, sizeof(d->keys));
@@ -189,7 +189,7 @@ proof_ask(struct session *s)
         start_scram(s);
         break;
     default:
-        login_refuse(s);
+        refuse(s);
     }
 }
 
@@ -239,7 +239,7 @@ judge_plain(struct session *s, struct slice password)
     else if (plain_is_right(s, password))
         login_accept(s);
     else
-        login_refuse(s);
+        refuse(s);
 }
 
 static void
@@ -255,7 +255,7 @@ on_password(struct session *s, struct slice body)
     else if (md5_is_right(s, password))
         login_accept(s);
     else
-        login_refuse(s);
+        refuse(s);
 }
 
 static bool
@@ -283,7 +283,7 @@ on_sasl(struct session *s, struct slice body)
     l->sasl_started = true;
     if (!(first ? first_message(s, body, &out, &why) : scram_server_final(l->scram, body, &out, &why))) {
         if (strcmp(why.sqlstate, "28P01") == 0)
-            login_refuse(s);
+            refuse(s);
         else
             session_close(s, &why);
     } else if (first) {

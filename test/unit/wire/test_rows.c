@@ -55,7 +55,6 @@ value(struct wire_cursor *c)
 static void
 a_row_reads_back_value_by_value(void **state)
 {
-    static const int64_t numbers[] = { 0, -1, INT64_MAX, INT64_MIN };
     struct text t = { 0 };
     struct wire_row r = wire_row_begin(&t);
     struct wire_cursor c;
@@ -65,21 +64,13 @@ a_row_reads_back_value_by_value(void **state)
     wire_row_str(&r, NULL);
     wire_row_str(&r, "");
     wire_row_slice(&r, SLICE("a\0b"));
-    for (size_t i = 0; i < COUNT(numbers); i++)
-        wire_row_int(&r, numbers[i]);
     wire_row_end(&r);
     c = body_of(&t, 'D');
-    assert_int_equal(wire_get_u16(&c), 4 + COUNT(numbers));
+    assert_int_equal(wire_get_u16(&c), 4);
     assert_int_equal(wire_get_u32(&c), 0xffffffff);
     assert_int_equal(wire_get_u32(&c), 0xffffffff);
     assert_slice(value(&c), "");
     assert_slice(value(&c), "a\0b");
-    for (size_t i = 0; i < COUNT(numbers); i++) {
-        char digits[32];
-
-        snprintf(digits, sizeof(digits), "%" PRId64, numbers[i]);
-        assert_true(slice_is(value(&c), digits));
-    }
     assert_true(!c.bad && wire_left(&c) == 0);
     text_done(&t);
 }
