@@ -28,6 +28,8 @@ struct hall_setup {
     struct tls_context *client_tls; /* NULL: no TLS for clients */
     struct tls_context *server_tls;
 };
+void hall_setup_hold(struct hall_setup *to, const struct hall_setup *from);
+void hall_setup_drop(struct hall_setup *s);
 
 /* Told to app: how it answers clients of the console. */
 struct hall_console {
@@ -116,15 +118,13 @@ struct hall_shared {
 };
 void hall_init(struct hall *h, uint32_t index); /* the worker only: before the registry exists */
 void hall_open(struct hall *h, const struct hall_shared *s,
-               const struct hall_setup *setup); /* before its thread starts */
-/* Takes over FDs that listen. */
-void hall_listen(struct hall *h, const int *fds, unsigned n);
+               const struct hall_setup *setup);               /* before its thread starts */
+void hall_listen(struct hall *h, const int *fds, unsigned n); /* FDs that listen are taken over */
 /* Every session and server is closed; on the hall's thread, or after it ended. */
 void hall_done(struct hall *h);
 struct hall *hall_of(struct worker *w);
 
 /* From here on: on the hall's thread. */
-void hall_accept(struct hall *h, int fd, bool is_unix);
 void hall_configure(struct hall *h, const struct hall_setup *setup);
 void hall_resume(struct hall *h); /* a PAUSE may be over: who waits goes on, or its time begins */
 /* A new snapshot, taken over: what is not usable any more is closed, who waited for this goes on. */

@@ -22,22 +22,12 @@ configure(struct worker *w, struct visit *v)
 }
 
 static void
-drop(struct hall_setup *s)
-{
-    conf_drop(s->conf);
-    secrets_drop(s->secrets);
-    hba_drop(s->hba);
-    tls_context_drop(s->client_tls);
-    tls_context_drop(s->server_tls);
-}
-
-static void
 published(struct worker *w, struct visit *v)
 {
     struct publication *p = container_of(v, struct publication, visit);
 
     (void)w;
-    drop(&p->setup);
+    hall_setup_drop(&p->setup);
     if (p->task != NULL)
         task_home(p->task, task_arrive);
     mem_free(p);
@@ -47,15 +37,8 @@ static void
 publish(struct app *a, struct task *e)
 {
     struct publication *p = mem_new(struct publication);
-    const struct hall_setup *s = &a->loaded.setup;
 
-    p->setup = (struct hall_setup){
-        .conf = conf_hold(s->conf),
-        .secrets = secrets_hold(s->secrets),
-        .hba = s->hba == NULL ? NULL : hba_hold(s->hba),
-        .client_tls = tls_context_hold(s->client_tls),
-        .server_tls = tls_context_hold(s->server_tls),
-    };
+    hall_setup_hold(&p->setup, &a->loaded.setup);
     p->task = e;
     p->visit = (struct visit){
         .from = &a->control, .workers = a->workers, .n = a->n_halls, .at_each = configure, .home = published

@@ -31,8 +31,8 @@ hall_init(struct hall *h, uint32_t index)
     worker_init(&h->worker, index);
 }
 
-static void
-setup_hold(struct hall_setup *to, const struct hall_setup *from)
+void
+hall_setup_hold(struct hall_setup *to, const struct hall_setup *from)
 {
     to->conf = conf_hold(from->conf);
     to->secrets = secrets_hold(from->secrets);
@@ -41,8 +41,8 @@ setup_hold(struct hall_setup *to, const struct hall_setup *from)
     to->server_tls = tls_context_hold(from->server_tls);
 }
 
-static void
-setup_drop(struct hall_setup *s)
+void
+hall_setup_drop(struct hall_setup *s)
 {
     conf_drop(s->conf);
     secrets_drop(s->secrets);
@@ -88,7 +88,7 @@ hall_open(struct hall *h, const struct hall_shared *s, const struct hall_setup *
     pools_init(&h->pools, &h->turn, s->registry, s->helper);
     h->pools.next_id = s->next_id;
     h->pools.of_worker = pools_of;
-    setup_hold(&h->setup, setup);
+    hall_setup_hold(&h->setup, setup);
     set_rounds(h);
     pools_configure(&h->pools, setup->conf, setup->secrets, setup->server_tls);
     choose_configure(h);
@@ -96,10 +96,41 @@ hall_open(struct hall *h, const struct hall_shared *s, const struct hall_setup *
         pools_open_minimum(&h->pools);
 }
 
+/* ---- accepting: a Unix socket has one queue, so its clients are dealt out; the same goes for sockets that we
+ * got from elsewhere, unless there is one for each worker ---- */
+
+struct dealt {
+    struct mail mail;
+    int fd;
+    bool is_unix;
+};
+
+static void
+on_dealt(struct worker *w, struct mail *m)
+{
+    struct dealt *d = container_of(m, struct dealt, mail);
+
+    session_new(hall_of(w), d->fd, d->is_unix);
+    mem_free(d);
+}
+
 static void
 on_client(void *owner, int fd, bool is_unix)
 {
-    hall_accept(owner, fd, is_unix);
+    struct hall *h = owner;
+    unsigned n = registry_n_workers(h->registry),
+             to = is_unix || h->deals ? h->next_deal++ % n : h->worker.index;
+    struct dealt *d;
+
+    if (to == h->worker.index) {
+        session_new(h, fd, is_unix);
+        return;
+    }
+    d = mem_new(struct dealt);
+    d->fd = fd;
+    d->is_unix = is_unix;
+    d->mail.deliver = on_dealt;
+    mail_post(registry_worker(h->registry, to), &d->mail);
 }
 
 void
@@ -159,7 +190,7 @@ hall_done(struct hall *h)
     pending_free_spare(h);
     net_turn_done(&h->turn);
     text_done(&h->scratch);
-    setup_drop(&h->setup);
+    hall_setup_drop(&h->setup);
 }
 
 void
@@ -193,42 +224,6 @@ hall_listener_fds(const struct hall *h, int *fds, unsigned n)
     return h->n_listeners;
 }
 
-/* ---- accepting: a Unix socket has one queue, so its clients are dealt out; the same goes for sockets that we
- * got from elsewhere, unless there is one for each worker ---- */
-
-struct dealt {
-    struct mail mail;
-    int fd;
-    bool is_unix;
-};
-
-static void
-on_dealt(struct worker *w, struct mail *m)
-{
-    struct dealt *d = container_of(m, struct dealt, mail);
-
-    session_new(hall_of(w), d->fd, d->is_unix);
-    mem_free(d);
-}
-
-void
-hall_accept(struct hall *h, int fd, bool is_unix)
-{
-    unsigned n = registry_n_workers(h->registry),
-             to = is_unix || h->deals ? h->next_deal++ % n : h->worker.index;
-    struct dealt *d;
-
-    if (to == h->worker.index) {
-        session_new(h, fd, is_unix);
-        return;
-    }
-    d = mem_new(struct dealt);
-    d->fd = fd;
-    d->is_unix = is_unix;
-    d->mail.deliver = on_dealt;
-    mail_post(registry_worker(h->registry, to), &d->mail);
-}
-
 /* ---- what operators do ---- */
 
 void
@@ -236,11 +231,11 @@ hall_configure(struct hall *h, const struct hall_setup *setup)
 {
     struct hall_setup old = h->setup;
 
-    setup_hold(&h->setup, setup);
+    hall_setup_hold(&h->setup, setup);
     set_rounds(h);
     h->n_views++;
     pools_configure(&h->pools, setup->conf, setup->secrets, setup->server_tls);
-    setup_drop(&old);
+    hall_setup_drop(&old);
     choose_configure(h);
     choose_reload(h);
     hall_move_listeners(h);

@@ -3,7 +3,7 @@
 #ifndef TEST_UNIT_HBA_QUESTION_H
 #define TEST_UNIT_HBA_QUESTION_H
 
-#include "auth/auth_test.h"
+#include "base/unit.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "auth/auth_test.h"
+#include "base/unit.h"
 
 #include "auth/md5.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The expected secrets were computed with Python: its stringprep and unicodedata modules in the
  * order of steps of PostgreSQL's pg_saslprep(), its hashlib for the rest. */
-#include "auth/auth_test.h"
+#include "base/unit.h"
 
 #include "auth/scram.h"
 #include "saslprep_private.h"

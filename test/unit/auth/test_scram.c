@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The secret of "pencil" was computed with Python's hashlib. */
-#include "auth/auth_test.h"
+#include "base/unit.h"
 
 #include "auth/scram.h"
 

@@ -40,6 +40,15 @@ end_bytes(struct stream *s, struct slice bytes)
     return used;
 }
 
+/* A use of struct end: one byte, and the rest after a pause. */
+static inline size_t
+use_one_and_pause(struct end *e, struct slice bytes)
+{
+    text_add(&e->got, slice_head(bytes, 1));
+    stream_pause(&e->stream, STREAM_PAUSE_OWNER);
+    return 1;
+}
+
 static inline void
 end_end(struct stream *s, const struct fault *why)
 {

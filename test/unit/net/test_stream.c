@@ -222,14 +222,6 @@ a_paused_stream_reads_nothing_until_it_resumes(void **state)
     assert_int_equal(p->a.quiet, 1);
 }
 
-static size_t
-use_one_and_pause(struct end *e, struct slice bytes)
-{
-    text_add(&e->got, slice_head(bytes, 1));
-    stream_pause(&e->stream, STREAM_PAUSE_OWNER);
-    return 1;
-}
-
 static void
 pausing_inside_the_event_keeps_the_rest(void **state)
 {

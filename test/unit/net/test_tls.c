@@ -118,14 +118,6 @@ much_data_arrives_unchanged_both_ways(void **state)
     mem_free(piece);
 }
 
-static size_t
-use_one_and_pause(struct end *e, struct slice bytes)
-{
-    text_add(&e->got, slice_head(bytes, 1));
-    stream_pause(&e->stream, STREAM_PAUSE_OWNER);
-    return 1;
-}
-
 /* Bytes that OpenSSL has read ahead make no event of the socket: resuming must find them. */
 static void
 a_paused_stream_finds_what_tls_holds_when_it_resumes(void **state)
