@@ -117,3 +117,13 @@ def test_what_a_request_names_and_cannot_be_had_fails_it(play, begin):
         a.query("ROLLBACK")
     assert a.query("SELECT 'alive'") == [["SELECT 'alive'"]]
     assert not any(INSERT in s for s in server.statements())
+
+
+def test_a_name_that_the_server_does_not_report_is_set_once(play):
+    """Somewhere else than in PostgreSQL, a SET may go unreported: what was there before it is not a setting of the session."""
+    weir, server = play(lambda p: (p.accept(), p.serve()), default_pool_size=1)
+    for _ in range(3):
+        with weir.wire(application_name="same") as w:
+            for _ in range(2):
+                assert w.query("SELECT 'mine'") == [["SELECT 'mine'"]]
+    assert [s for s in server.statements() if "application_name" in s] == ["SET application_name = 'same'"]

@@ -202,8 +202,11 @@ front_ended(struct session *s)
 {
     const struct param *last = params_find(s->server->reported, SLICE("application_name"));
 
-    if (last != NULL)
+    if (last != NULL) {
         s->server->reports = params_with(s->server->reports, last->name, last->value);
+        if (s->told_before != NULL)
+            s->told_before = params_with(s->told_before, last->name, last->value);
+    }
     front_reported(s);
 }
 
