@@ -2,11 +2,7 @@
 """LISTEN and NOTIFY are kept in transaction mode."""
 import pytest
 
-def receive(w, count, seconds=10):
-    """Notifications that come to an idle client, without it asking anything."""
-    while len(w.notifications) < count:
-        w.receive(seconds)
-    return w.notifications
+from harness.listeners import receive
 
 
 def test_a_listener_gets_notifications_while_idle(weir):

@@ -4,32 +4,19 @@ comes once, in order."""
 import os
 import signal
 import threading
-import time
 
 import pytest
 
 from harness import wire
+from harness.listeners import heralds, receive
 from harness.wait import stays_true, wait_until
 
-HERALDS = "SELECT pid FROM pg_stat_activity WHERE application_name = 'pgweir listen' ORDER BY backend_start"
 MARKS = '"pgweir takes over"'
-
-
-def heralds(cluster):
-    with cluster.connect(dbname="postgres") as c:
-        return [row[0] for row in c.execute(HERALDS).fetchall()]
 
 
 def gone(process):
     wait_until(lambda: process.poll() is not None, 20, "end of the old process")
     return process.returncode
-
-
-def receive(w, count, seconds=10):
-    end = time.monotonic() + seconds
-    while len(w.notifications) < count:
-        w.receive(max(end - time.monotonic(), 0.001))
-    return w.notifications
 
 
 def test_statements_made_by_prepare_move(weir):
