@@ -27,6 +27,9 @@ struct secrets;
 struct secrets *secrets_parse(struct slice text, const char *file, struct fault *why);
 /* Reads FILE (a regular file of at most 64 MB). */
 struct secrets *secrets_load(const char *file, struct fault *why);
+/* What can be read of FILE: a bad line is left out and an error in the log, as is a file that cannot be read.
+ * Never NULL. */
+struct secrets *secrets_salvage(const char *file);
 struct secrets *secrets_empty(void);
 struct secrets *secrets_hold(struct secrets *s);
 void secrets_drop(struct secrets *s); /* NULL is fine; the last drop wipes and frees */

@@ -87,6 +87,16 @@ read_addresses(struct addresses *all, const struct conf_general *g, struct fault
     return true;
 }
 
+/* PgBouncer does without what it cannot listen on, as long as there is something. */
+static bool
+do_without(const struct conf_general *g, const struct fault *why)
+{
+    if (g->compat != CONF_COMPAT_PGBOUNCER)
+        return false;
+    log_warning("%s", why->message);
+    return true;
+}
+
 static void
 say(const struct net_address *a)
 {
@@ -185,7 +195,7 @@ open_all_tcp(struct listening *l, const struct conf_general *g, unsigned n_worke
 
     for (unsigned i = 0; ok && i < all->n; i++)
         ok = reuse(l, from, &all->at[i], n_workers) || open_tcp(l, &all->at[i], g, n_workers, why) ||
-             (all->optional[i] && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL));
+             (all->optional[i] && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL)) || do_without(g, why);
     mem_free(all);
     return ok;
 }
@@ -224,7 +234,7 @@ open_unix(struct listening *l, const struct conf_general *g, struct inherited *f
     if (!listener_probe(&a, false, why) ||
         (fd = listener_socket(&a, (int)g->listen_backlog, false, why)) == -1) {
         l->unix_path[0] = '\0'; /* somebody else's */
-        return false;
+        return errno != EADDRINUSE && do_without(g, why);
     }
     add_socket(l, fd, 0);
     say(&a);
@@ -237,7 +247,9 @@ listening_open(struct listening *l, const struct conf_general *g, unsigned n_wor
 {
     if (use_activated(l, g, from, n_workers))
         return true;
-    return open_all_tcp(l, g, n_workers, from, why) && open_unix(l, g, from, why);
+    if (!open_all_tcp(l, g, n_workers, from, why) || !open_unix(l, g, from, why))
+        return false;
+    return l->n > 0 || g->compat != CONF_COMPAT_PGBOUNCER || fault_set(why, "58030", "nowhere to listen on");
 }
 
 /* ---- the door ---- */
@@ -253,7 +265,7 @@ listening_open_door(struct listening *l, const struct conf_general *g, const cha
     if (g->unix_socket_dir[0] == '\0' || !net_address_door(&a, g->unix_socket_dir, (uint16_t)g->listen_port))
         return true;
     if (!given && (!listener_probe(&a, false, why) || (l->door = listener_socket(&a, 8, false, why)) == -1))
-        return false;
+        return l->unix_path[0] == '\0' && do_without(g, why);
     if (a.local.sun_path[0] == '\0')
         return true;
     memcpy(l->door_path, a.local.sun_path, sizeof(l->door_path));

@@ -23,6 +23,18 @@ loaded_done(struct loaded *l)
     *l = (struct loaded){ 0 };
 }
 
+/* PgBouncer starts with what it can read, and a reload that does not find the file keeps the users. */
+static struct secrets *
+secrets_as_pgbouncer(const char *file, const struct loaded *old, struct fault *why)
+{
+    if (old == NULL)
+        return secrets_salvage(file);
+    if (access(file, F_OK) == 0 || errno != ENOENT)
+        return secrets_load(file, why);
+    log_error("auth_file: cannot open \"%s\", users stay as they are", file);
+    return secrets_hold(old->setup.secrets);
+}
+
 static bool
 load_secrets(struct loaded *l, const struct loaded *old, enum loading how, struct fault *why)
 {
@@ -30,8 +42,12 @@ load_secrets(struct loaded *l, const struct loaded *old, enum loading how, struc
 
     if (how == LOAD_CHANGED && strcmp(file, old->setup.conf->general.auth_file) == 0)
         l->setup.secrets = secrets_hold(old->setup.secrets);
+    else if (file[0] == '\0')
+        l->setup.secrets = secrets_empty();
+    else if (l->setup.conf->general.compat == CONF_COMPAT_PGBOUNCER)
+        l->setup.secrets = secrets_as_pgbouncer(file, old, why);
     else
-        l->setup.secrets = file[0] == '\0' ? secrets_empty() : secrets_load(file, why);
+        l->setup.secrets = secrets_load(file, why);
     return l->setup.secrets != NULL;
 }
 

@@ -9,6 +9,7 @@
 
 #include "auth/md5.h"
 #include "auth/scram.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "file_private.h"
 
@@ -227,6 +228,26 @@ add_line(struct secrets *s, struct slice line, struct fault *why)
     return true;
 }
 
+/* Take in all lines of TEXT. A bad one is the end of it, with its number and what is wrong in WHY; or, with
+ * SKIP, an error in the log. */
+static bool
+add_lines(struct secrets *s, struct slice text, const char *file, bool skip, struct fault *why)
+{
+    for (unsigned number = 1; text.len > 0; number++) {
+        const uint8_t *end = memchr(text.data, '\n', text.len);
+        size_t len = end == NULL ? text.len : (size_t)(end - text.data);
+
+        if (!add_line(s, slice_head(text, len), why)) {
+            fault_prefix(why, "%s:%u", file, number);
+            if (!skip)
+                return false;
+            log_error("broken auth file: %s", why->message);
+        }
+        text = slice_tail(text, len + 1);
+    }
+    return true;
+}
+
 struct secrets *
 secrets_parse(struct slice text, const char *file, struct fault *why)
 {
@@ -237,19 +258,11 @@ secrets_parse(struct slice text, const char *file, struct fault *why)
         return NULL;
     }
     s = secrets_new(text.len); /* unquoting only shortens */
-    for (unsigned number = 1; text.len > 0; number++) {
-        const uint8_t *end = memchr(text.data, '\n', text.len);
-        size_t len = end == NULL ? text.len : (size_t)(end - text.data);
-
-        if (!add_line(s, slice_head(text, len), why)) {
-            fault_prefix(why, "%s:%u", file, number);
-            mem_wipe(s->strings, s->strings_cap);
-            secrets_drop(s);
-            return NULL;
-        }
-        text = slice_tail(text, len + 1);
-    }
-    return s;
+    if (add_lines(s, text, file, false, why))
+        return s;
+    mem_wipe(s->strings, s->strings_cap);
+    secrets_drop(s);
+    return NULL;
 }
 
 struct secrets *
@@ -261,6 +274,23 @@ secrets_load(const char *file, struct fault *why)
     if (!file_read(file, &text, why))
         return NULL;
     s = secrets_parse(text, file, why);
+    file_done(text);
+    return s;
+}
+
+struct secrets *
+secrets_salvage(const char *file)
+{
+    struct slice text;
+    struct fault why;
+    struct secrets *s;
+
+    if (!file_read(file, &text, &why)) {
+        log_error("auth_file: %s", why.message);
+        return secrets_empty();
+    }
+    s = secrets_new(text.len);
+    add_lines(s, text, file, true, &why);
     file_done(text);
     return s;
 }

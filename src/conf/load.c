@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "check_private.h"
 #include "conf/conf.h"
+#include "foreign_private.h"
 #include "hosts_private.h"
 #include "scan_private.h"
 #include "snapshot_private.h"
@@ -41,6 +42,15 @@ unknown_key(struct loading *l, const struct conf_option *rows, const struct conf
     return fault_set(l->why, "F0000", "unknown option %.*s; did you mean %s?", len, name, nearest);
 }
 
+/* In PgBouncer's files numbers are as it reads them, not only as we do. */
+static void
+read_as_pgbouncer(struct loading *l, const struct conf_entry *e, const struct conf_option *o)
+{
+    if (l->compat && foreign_number(o, &l->value))
+        log_warning("%s:%d: %s is beyond what pgweir takes, and becomes %s", e->file, e->line, o->name,
+                    text_str(&l->value));
+}
+
 /* A value of PgBouncer's that is not its default and does nothing: somebody may expect something of it. */
 static bool
 on_kept(struct loading *l, const struct conf_entry *e, const struct conf_option *o)
@@ -67,6 +77,7 @@ on_general(struct loading *l, const struct conf_entry *e)
     scan_unquote(e->value, &l->scratch);
     if (!scan_expand(text_slice(&l->scratch), &l->value, l->why))
         return false;
+    read_as_pgbouncer(l, e, o);
     if (conf_section_of(l->c, o) == &l->c->kept)
         return on_kept(l, e, o);
     l->where[o - rows] = (struct conf_where){ e->file, e->line };
@@ -109,7 +120,10 @@ on_list(struct loading *l, const struct conf_entry *e, const struct conf_option 
 
         if (o == NULL)
             return unknown_key(l, rows, e, key);
-        if (!scan_expand(text_slice(&l->scratch), &l->value, l->why) || !set_field(l, o, section))
+        if (!scan_expand(text_slice(&l->scratch), &l->value, l->why))
+            return false;
+        read_as_pgbouncer(l, e, o);
+        if (!set_field(l, o, section))
             return false;
     }
     return answer == SCAN_END;

@@ -7,8 +7,10 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "check_private.h"
+#include "foreign_private.h"
 #include "kinds_private.h"
 #include "option_private.h"
 
@@ -315,6 +317,22 @@ conf_carry(struct conf *c, const struct conf *before)
             copy_field(o, &c->general, &before->general);
 }
 
+/* Set O in COPY by a command. */
+static bool
+set_one(struct conf *copy, const struct conf_option *o, struct slice value, struct fault *why)
+{
+    struct text text = { 0 };
+    bool ok;
+
+    text_add(&text, value);
+    if (copy->general.compat == CONF_COMPAT_PGBOUNCER && foreign_number(o, &text))
+        log_warning("SET: %s is beyond what pgweir takes, and becomes %s", o->name, text_str(&text));
+    ok = conf_section_set(o, (void *)(uintptr_t)conf_section_of(copy, o), text_slice(&text), why);
+    mem_wipe(text.data, text.len);
+    text_done(&text);
+    return ok;
+}
+
 struct conf *
 conf_with(const struct conf *c, struct slice key, struct slice value, struct fault *why)
 {
@@ -329,8 +347,7 @@ conf_with(const struct conf *c, struct slice key, struct slice value, struct fau
         return NULL;
     }
     copy = copy_of(c);
-    if (is_boot_only(o) || (conf_section_set(o, (void *)(uintptr_t)conf_section_of(copy, o), value, why) &&
-                            conf_check(copy, nowhere, why)))
+    if (is_boot_only(o) || (set_one(copy, o, value, why) && conf_check(copy, nowhere, why)))
         return copy;
     conf_drop(copy);
     return NULL;

@@ -59,6 +59,7 @@ clear_stale_file(const struct net_address *a, struct fault *why)
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd != -1 && connect(fd, &a->any, a->len) == 0) {
         close(fd);
+        errno = EADDRINUSE;
         return fault_set(why, "58030", "cannot listen on %s: another process does", a->local.sun_path);
     }
     if (fd != -1)

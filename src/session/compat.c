@@ -7,7 +7,9 @@
 
 #include "login_private.h"
 
-enum when { WHEN_ANY, WHEN_LOGIN, WHEN_SASL, WHEN_WELCOME, WHEN_OPTIONS };
+#define MAX_STAR 150 /* so that what follows it is not cut off */
+
+enum when { WHEN_ANY, WHEN_LOGIN, WHEN_SASL, WHEN_WELCOME, WHEN_OPTIONS, WHEN_DOWN };
 
 static const struct {
     enum when when;
@@ -23,9 +25,9 @@ is_now(const struct session *s, enum when when)
 {
     if (when == WHEN_ANY)
         return true;
-    if (when == WHEN_WELCOME || when == WHEN_OPTIONS)
+    if (when == WHEN_WELCOME || when == WHEN_OPTIONS || when == WHEN_DOWN)
         return s->state == SESSION_WELCOME && s->login != NULL &&
-               (when == WHEN_WELCOME || s->login->has_options);
+               (when != WHEN_OPTIONS || s->login->has_options);
     return s->state == SESSION_LOGIN &&
            (when == WHEN_LOGIN || (s->login != NULL && s->login->method == HBA_SCRAM));
 }
@@ -55,7 +57,7 @@ fill(struct fault *out, const char *theirs, struct slice star)
     const char *at = strchr(theirs, '*');
     int head = at == NULL ? (int)strlen(theirs) : (int)(at - theirs);
 
-    memcpy(out->sqlstate, "08P01", sizeof("08P01"));
+    star = slice_head(star, MAX_STAR);
     snprintf(out->message, sizeof(out->message), "%.*s%.*s%s", head, theirs, at == NULL ? 0 : (int)star.len,
              (const char *)star.data, at == NULL ? "" : at + 1);
 }
@@ -63,16 +65,18 @@ fill(struct fault *out, const char *theirs, struct slice star)
 const struct fault *
 compat_fault(const struct session *s, const struct fault *why, struct fault *theirs)
 {
-    struct slice star, any;
+    struct slice star;
 
     if (why == NULL || s->hall->setup.conf->general.compat != CONF_COMPAT_PGBOUNCER)
         return why;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         if (strcmp(rows[i].sqlstate, why->sqlstate) == 0 && is_now(s, rows[i].when) &&
             fits(rows[i].message, why->message, &star) &&
-            (rows[i].detail[0] == '\0' || fits(rows[i].detail, why->detail, &any))) {
+            (rows[i].detail[0] == '\0' || fits(rows[i].detail, why->detail, &star))) {
             *theirs = *why;
             fill(theirs, rows[i].theirs, star);
+            if (rows[i].when != WHEN_DOWN)
+                memcpy(theirs->sqlstate, "08P01", sizeof("08P01"));
             return theirs;
         }
     return why;

@@ -101,8 +101,10 @@ session_say(struct session *s, enum wire_severity severity, const struct fault *
     why = compat_fault(s, why, &theirs);
     wire_put_fault(t, severity, why);
     session_send(s, t);
-    if (severity <= WIRE_FATAL && s->hall->setup.conf->general.log_pooler_errors)
-        log_info("%s pooler error: %s sqlstate=%s", compat_who(s, who), why->message, why->sqlstate);
+    if (severity > WIRE_FATAL || !s->hall->setup.conf->general.log_pooler_errors)
+        return;
+    log_line(s->hall->setup.conf->general.compat == CONF_COMPAT_PGBOUNCER ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
+             "%s pooler error: %s sqlstate=%s", compat_who(s, who), why->message, why->sqlstate);
 }
 
 bool

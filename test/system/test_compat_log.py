@@ -56,7 +56,8 @@ def test_strangers(weir_of, auth_type, text):
     weir = weir_of(auth_type=auth_type)
     fails(weir.wire, "stranger", password="x")
     reason(weir, text)
-    has(weir, PREFIX + r"LOG C-0x[0-9a-f]+: \S+ pooler error: " + text + " sqlstate=08P01")
+    has(weir, PREFIX + r"WARNING C-0x[0-9a-f]+: \S+ pooler error: " + text + " sqlstate=08P01")
+    has(weir, PREFIX + r"LOG C-0x[0-9a-f]+: app/stranger@127\.0\.0\.1:\d+ login attempt: db=app user=stranger tls=no")
 
 
 @pytest.mark.parametrize("option, before, text", [("client_idle_timeout", "SELECT 1", "client_idle_timeout"),
@@ -94,6 +95,27 @@ def test_servers_that_cannot_be_reached(weir_of):
     for name, text in [("off", "connect failed"), ("lost", "server DNS lookup failed")]:
         fails(weir.wire, "app", name)
         reason(weir, text, "S")
+
+
+def test_logins_that_no_server_takes(weir_of):
+    weir = weir_of(databases={"off": {"host": "127.0.0.1", "port": 1}})
+    with pytest.raises(wire.ServerError) as e:
+        weir.wire("app", "off", seconds=30)
+    assert re.fullmatch(r"server login has been failing, cached error: .*Connection refused \(server_login_retry\)", e.value.message)
+    assert e.value.sqlstate == "57P03" and e.value.hint
+    reason(weir, r"server login has been failing, cached error: .* \(server_login_retry\)")
+
+
+def test_clients_that_wait_in_vain_for_a_server_that_is_gone(weir_of, cluster):
+    weir = weir_of(query_wait_timeout=1)
+    w = weir.wire(seconds=30)
+    w.query("SELECT 1")
+    cluster.stop()
+    wait_until(lambda: weir.pool()["sv_idle"] == "0")
+    w.send(wire.query("SELECT 1"))
+    error, = [m.fields() for m in w.expect_closed() if m.kind == "E"]
+    assert (error["V"], error["C"], error["M"]) == ("FATAL", "08P01", "query_wait_timeout")
+    reason(weir, "query_wait_timeout")
 
 
 def test_a_server_that_crashes(weir_of, cluster):

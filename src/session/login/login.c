@@ -4,6 +4,7 @@
  * login_go_on() is called. */
 #include <unistd.h>
 
+#include "base/log.h"
 #include "login_private.h"
 
 /* PgBouncer's door for operators: our own user, by Unix socket, as user pgbouncer or pgweir. */
@@ -110,6 +111,18 @@ take_identity(struct session *s, const struct startup *packet)
     return true;
 }
 
+static void
+log_login(const struct session *s)
+{
+    char tls[64] = "no", who[COMPAT_WHO];
+
+    if (!s->hall->setup.conf->general.log_connections)
+        return;
+    if (s->client.tls != NULL)
+        tls_describe(s->client.tls, tls, sizeof(tls));
+    log_info("%s login attempt: db=%s user=%s tls=%s", compat_who(s, who), s->database, s->user, tls);
+}
+
 bool
 login_begin(struct session *s, const struct startup *packet)
 {
@@ -122,6 +135,7 @@ login_begin(struct session *s, const struct startup *packet)
     if (s->replication)
         l->replication = slice_dup(packet->replication);
     session_move_to(s, SESSION_LOGIN);
+    log_login(s);
     login_go_on(s);
     return s->state != SESSION_GONE;
 }

@@ -54,18 +54,6 @@ put_reports(struct text *t, const struct params *reports)
         wire_put_parameter(t, reports->at[i].name, reports->at[i].value);
 }
 
-static void
-log_login(const struct session *s)
-{
-    char tls[64] = "no", who[COMPAT_WHO];
-
-    if (!s->hall->setup.conf->general.log_connections)
-        return;
-    if (s->client.tls != NULL)
-        tls_describe(s->client.tls, tls, sizeof(tls));
-    log_info("%s login attempt: db=%s user=%s tls=%s", compat_who(s, who), s->database, s->user, tls);
-}
-
 /* It gets its server at login, and keeps it: the process id it is told is that server's. Peers and PgBouncer
  * have other ideas of that number. */
 static bool
@@ -96,7 +84,6 @@ finish(struct session *s, struct params *reports, struct slice messages, enum se
     wire_put_ready(t, 'I');
     session_send(s, t);
     s->pool->database->stats.logins++;
-    log_login(s);
     login_free(s);
     s->hall->n_logins--;
     session_move_to(s, next);

@@ -51,7 +51,13 @@ static const struct {
     { SESSION_LOGIN, HBA_MD5, "57P03", "database \"a\" is disabled", "", "database \"a\" is disabled" },
     { SESSION_HELLO, HBA_MD5, "57P03", "no server is available for database \"a\"", "pgweir is shutting down.",
       "pooler is shutting down" },
-    { SESSION_WELCOME, HBA_MD5, "57P03", "no server is available for database \"a\"", "h:1: refused", NULL },
+    { SESSION_WAITING, HBA_MD5, "57P03", "no server is available for database \"a\"", "h:1: refused",
+      "query_wait_timeout" },
+    { SESSION_LOGIN, HBA_MD5, "57P03", "no server is available for database \"a\"", "auth_query failed: x",
+      "bouncer config error" },
+    { SESSION_LOGIN, HBA_MD5, "42501", "user \"a\" may not use the console", "", "not allowed" },
+    { SESSION_HELLO, HBA_MD5, "28000", "no PostgreSQL user name specified in startup packet", "",
+      "no username supplied" },
     { SESSION_WAITING, HBA_MD5, "53300", "no server connection became free within 10 s", "pool a/b: size=1",
       "query_wait_timeout" },
     { SESSION_LINKED, HBA_MD5, "57014", "canceling statement due to query_timeout", "", "query timeout" },
@@ -78,6 +84,28 @@ in_compat_the_text_is_that_of_the_table(void **state)
         assert_string_equal(said->hint, "Do this.");
         mem_free(g);
     }
+}
+
+static void
+a_login_without_a_server_keeps_the_sqlstate_for_the_next_host(void **state)
+{
+    struct stage *g = stage_new(SESSION_WELCOME, HBA_MD5);
+    struct fault why, theirs;
+    const struct fault *said;
+
+    (void)state;
+    fault_set(&why, "57P03", "no server is available for database \"a\"");
+    fault_detail(&why, "h:1: Connection refused");
+    said = compat_fault(&g->session, &why, &theirs);
+    assert_string_equal(said->sqlstate, "57P03");
+    assert_string_equal(
+        said->message,
+        "server login has been failing, cached error: h:1: Connection refused (server_login_retry)");
+    memset(why.detail, 'x', sizeof(why.detail) - 1);
+    why.detail[sizeof(why.detail) - 1] = '\0';
+    said = compat_fault(&g->session, &why, &theirs);
+    assert_non_null(strstr(said->message, "xx (server_login_retry)"));
+    mem_free(g);
 }
 
 static void
@@ -116,6 +144,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(in_compat_the_text_is_that_of_the_table),
+        cmocka_unit_test(a_login_without_a_server_keeps_the_sqlstate_for_the_next_host),
         cmocka_unit_test(without_compat_every_text_is_ours),
         cmocka_unit_test(no_reason_stays_none_and_theirs_is_not_changed_again),
     };
