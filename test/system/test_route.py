@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from harness import wire
-from harness.replicas import WHERE, node_of, wait_nodes_up
+from harness.replicas import WHERE, node_of, reason, wait_nodes_up
 from harness.wait import wait_until
 
 REPLICAS = {"pg2", "pg3"}
@@ -21,10 +21,6 @@ def weir(trio, module_trio_weir):
 
 def last_node(w):
     return w.value("SHOW pgweir.last_node")
-
-
-def reason(w):
-    return w.value("SHOW pgweir.last_route_reason")
 
 
 def spread(w, count=60):

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from harness import wire
-from harness.replicas import WHERE, settings_of, wait_nodes_up, wait_reads_spread
+from harness.replicas import WHERE, bound_to_primary, reason, settings_of, wait_nodes_up, wait_reads_spread
 from harness.wait import wait_until
 
 REPLICAS = {"pg2", "pg3"}
@@ -27,15 +27,6 @@ def make(make_lone_weir, trio):
 
 def nodes(w, sql, count=6):
     return {w.value(sql) for _ in range(count)}
-
-
-def reason(w):
-    return w.value("SHOW pgweir.last_route_reason")
-
-
-def bound_to_primary(why):
-    """The session has read the primary, and no replica is known to hold that yet."""
-    return why == "no replica holds what the session has seen yet"
 
 
 def on_replicas(w, sql):

@@ -44,7 +44,7 @@ def test_storms(storm, make_lone_weir, what):
     crowd, end = Witnesses(lambda: weir.raw(40).login(), SEED), time.monotonic() + SECONDS
     crowd.start(SECONDS)
     operators = ClusterOperators(weir, end, SEED, [n.name for n in storm.trio.nodes])
-    workers = [Worker(Keeper(weir, i, end, SEED).run) for i in range(3)]
+    keepers, workers = [Worker(Keeper(weir, i, end, SEED).run) for i in range(3)], []
     if "operators" in what:
         workers += [Worker(operators.run, i) for i in range(2)]
     if "network" in what:
@@ -62,7 +62,9 @@ def test_storms(storm, make_lone_weir, what):
         w.result(60)
     faults.stop()
     storm.calm()
-    operators.end_all()
+    operators.end_all()  # a RESUME may have been lost to the faults, and who waits has waited since
+    for w in keepers:
+        w.result(60)
     print(crowd.join())
     operators.end_all()
     assert operators.strange == []

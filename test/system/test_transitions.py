@@ -31,13 +31,16 @@ def test_operators_at_work(make_weir, cluster, told, takes_over):
     tellers = Tellers(lambda: weir.raw(40).login(), 10, SEED)
     tellers.start(SECONDS)
     operators = Operators(weir, end, SEED)
-    workers = [Worker(operators.run, i) for i in range(3)] + [Worker(Keeper(weir, i, end, SEED).run) for i in range(5)]
+    workers = [Worker(operators.run, i) for i in range(3)]
+    keepers = [Worker(Keeper(weir, i, end, SEED).run) for i in range(5)]
     while takes_over and time.monotonic() < end:
         time.sleep(SECONDS / 3)
         operators.take_over()
     for w in workers:
         w.result(60)
     operators.end_all()
+    for w in keepers:
+        w.result(60)
     tellers.join()
     weir.write()
     operators.end_all()

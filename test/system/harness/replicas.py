@@ -56,6 +56,17 @@ def node_of(w):
     return w.value(f"SELECT {WHERE}")
 
 
+def reason(w):
+    """Why the last statement went where it went."""
+    return w.value("SHOW pgweir.last_route_reason")
+
+
+def bound_to_primary(why):
+    """Which replica holds what the session has written or read is not known yet: a matter of milliseconds on a quiet machine."""
+    return why in ("no replica holds what the session has seen yet", "replicas are not known to hold the session's last write yet",
+                   "replicas are not known to hold what the session has read yet")
+
+
 class Node(Cluster):
     """One of a trio. Its settings live in postgresql.auto.conf, so that they can change while it is down too."""
 

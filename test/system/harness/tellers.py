@@ -10,7 +10,7 @@ from .wait import Worker, wait_until
 
 NOT_DONE = {"40001", "53300", "57P03", "25P02", "57014"}
 UNKNOWN = {"08007", "08006", "57P01"}
-GONE = (wire.Closed, ConnectionError, TimeoutError)
+GONE = (wire.Closed, OSError)  # a time-out is one, and the end of a TLS stream
 _words = itertools.count()
 
 
@@ -37,7 +37,7 @@ class Teller:
                 return self.login()
             except wire.ServerError as e:
                 assert e.sqlstate in NOT_DONE | UNKNOWN, (str(e), e.detail)
-            except GONE + (OSError,):
+            except GONE:
                 pass
         self.w = wait_until(attempt, self.patience, "a login", step=0.02)
         self.prepared = False

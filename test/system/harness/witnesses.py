@@ -9,7 +9,7 @@ from .replicas import WHERE
 from .tellers import GONE, NOT_DONE, UNKNOWN, Teller, Tellers
 from .wait import Worker, wait_until
 
-LOST = (wire.ServerError,) + GONE + (OSError,)
+LOST = (wire.ServerError,) + GONE
 
 
 class Witness:
