@@ -147,15 +147,21 @@ end_cancelled(struct worker *w, struct visit *v)
     task_end(task_of(v), &why);
 }
 
+static bool
+names_console(const struct task *e)
+{
+    struct slice name = task_database(e);
+
+    return slice_is(name, "pgbouncer") || slice_is(name, "pgweir");
+}
+
 /* False: E is over, with an error. */
 static bool
 names_database(struct task *e, const char *doing)
 {
-    struct slice name = task_database(e);
-
-    if (slice_is(name, "pgbouncer") || slice_is(name, "pgweir"))
+    if (names_console(e))
         task_refuse(e, "42501", "cannot %s admin db: %s", doing, e->command.name);
-    else if (conf_find_database(e->hall->setup.conf, name) == NULL)
+    else if (conf_find_database(e->hall->setup.conf, task_database(e)) == NULL)
         task_refuse(e, "3D000", "no such database: %s", e->command.name);
     else
         return true;
@@ -353,6 +359,10 @@ resume_all(struct task *e)
 void
 action_resume(struct task *e)
 {
+    if (e->compat && names_console(e)) {
+        task_refuse(e, "55000", "database %s is not paused", e->command.name);
+        return;
+    }
     if (!names_database_or_none(e, "resume"))
         return;
     if (e->command.name[0] == '\0') {

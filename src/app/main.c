@@ -36,6 +36,17 @@ open_sockets(struct app *a, const struct conf_general *g, struct inherited *from
            listening_open_door(l, g, app_user(a), why);
 }
 
+/* PgBouncer goes to the background without a file for the log, too: it may have syslog. */
+static bool
+may_be_daemon(const struct conf_general *g, struct fault *why)
+{
+    bool needs_log = g->compat != CONF_COMPAT_PGBOUNCER;
+
+    if (g->pidfile[0] != '\0' && (g->logfile[0] != '\0' || !needs_log))
+        return true;
+    return fault_set(why, "F0000", "-d needs the option%s", needs_log ? "s pidfile and logfile" : " pidfile");
+}
+
 /* Everything that may fail and is visible from outside. */
 static int
 prepare(struct app *a)
@@ -46,10 +57,8 @@ prepare(struct app *a)
     bool ok;
     int log;
 
-    if (a->options.daemon && (g->pidfile[0] == '\0' || g->logfile[0] == '\0')) {
-        fault_set(&why, "F0000", "-d needs the options pidfile and logfile");
+    if (a->options.daemon && !may_be_daemon(g, &why))
         return fail(&why, EXIT_USAGE);
-    }
     process_raise_limits(g);
     ok = open_sockets(a, g, &from, &why);
     inherited_done(&from);

@@ -192,9 +192,10 @@ def test_include_is_read_and_its_faults_are_named(make_weir):
     assert status == 2 and re.search(r"more\.ini:1\b", err + out)
 
 
-def test_daemon_mode_writes_its_pid_and_ends_on_term(make_weir):
-    weir = make_weir(start=False)
-    weir.general.update(pidfile=f"{weir.folder}/pid", logfile=f"{weir.folder}/daemon.log")
+@pytest.mark.parametrize("section, logfile", [("pgweir", "daemon.log"), ("pgbouncer", None)])
+def test_daemon_mode_writes_its_pid_and_ends_on_term(make_weir, section, logfile):
+    weir = make_weir(section=section, start=False)
+    weir.general.update(pidfile=f"{weir.folder}/pid", logfile=logfile and f"{weir.folder}/{logfile}")
     weir.write()
     status, out, err = run("-d", weir.ini)
     assert status == 0, err
@@ -209,6 +210,13 @@ def test_daemon_mode_writes_its_pid_and_ends_on_term(make_weir):
         os.kill(pid, 15)
     wait_until(lambda: not os.path.exists(f"/proc/{pid}"), 10)
     assert not os.path.exists(f"{weir.folder}/pid")
+
+
+@pytest.mark.parametrize("section, message", [("pgweir", "-d needs the options pidfile and logfile"),
+                                              ("pgbouncer", "-d needs the option pidfile")])
+def test_daemon_mode_needs_its_files(make_weir, section, message):
+    status, _, err = run("-d", make_weir(section=section, start=False).ini)
+    assert status == 2 and err.rstrip().endswith("FATAL " + message)
 
 
 def weir_accepts(weir):

@@ -98,6 +98,24 @@ def test_with_nothing_to_listen_on_it_ends(make_weir, section, message):
     assert f"FATAL {message}" in weir.log()
 
 
+def test_the_line_of_all_databases_is_none_itself(make_weir):
+    weir = make_weir(section="pgbouncer", databases={"*": {}, "app2": {}})
+
+    def names():
+        return sorted(r["name"] for r in weir.console("SHOW DATABASES"))
+    assert names() == ["app2", "pgbouncer"]
+    weir.wire().query("SELECT 1")
+    assert names() == ["app", "app2", "pgbouncer"]
+
+
+def test_the_console_is_for_those_who_are_named(make_weir):
+    weir = make_weir(section="pgbouncer")
+    for user, database, message in [("app", "pgbouncer", "not allowed"), ("", "app", "no username supplied")]:
+        with pytest.raises(wire.ServerError) as e:
+            weir.wire(user, database)
+        assert (e.value.level, e.value.sqlstate, e.value.message) == ("FATAL", "08P01", message)
+
+
 def test_a_unix_socket_that_somebody_answers_on_is_not_done_without(make_weir):
     one = make_weir(section="pgbouncer")
     two = make_weir(section="pgbouncer", listen_port=one.port, listen_addr="127.0.0.2", unix_socket_dir=one.folder, start=False)

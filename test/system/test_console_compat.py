@@ -112,7 +112,7 @@ def test_show_config_has_pgbouncers_hundred_rows(compat_weir):
     ("KILL pgbouncer", "cannot kill admin db: pgbouncer"), ("DISABLE pgbouncer", "cannot disable admin db: pgbouncer"),
     ("ENABLE pgbouncer", "cannot enable admin db: pgbouncer"), ("RECONNECT pgbouncer", "cannot reconnect admin db: pgbouncer"),
     ("WAIT_CLOSE pgbouncer", "cannot wait in admin db: pgbouncer"), ("RESUME", "pooler is not paused/suspended"),
-    ("RESUME app", "database app is not paused"), ("KILL_CLIENT x", "invalid client pointer supplied"),
+    ("RESUME app", "database app is not paused"), ("RESUME pgbouncer", "database pgbouncer is not paused"), ("KILL_CLIENT x", "invalid client pointer supplied"),
     ("KILL_CLIENT", "invalid client pointer supplied"), ("KILL_CLIENT 99999", "client not found")])
 def test_errors_have_pgbouncers_words(console, command, message):
     assert refused(console, command) == ("ERROR", "08P01", message)

@@ -195,7 +195,8 @@ databases_home(struct task *e)
     const struct conf *c = e->hall->setup.conf;
 
     for (size_t i = 0; i < c->n_databases; i++)
-        put_database(e, &c->databases[i], slice_str(c->databases[i].name));
+        if (!e->compat || strcmp(c->databases[i].name, "*") != 0) /* PgBouncer shows what it has made by it */
+            put_database(e, &c->databases[i], slice_str(c->databases[i].name));
     for (const struct tally *a = e->gather.first; a != NULL; a = a->next) {
         const struct conf_database *d = conf_find_database(c, a->first);
 
