@@ -63,6 +63,7 @@ console_start(struct session *s)
 
     if (!may_enter(s, &may_admin)) {
         fault_set(&why, "42501", "user \"%.63s\" may not use the console", s->user);
+        fault_detail(&why, "It is neither in admin_users nor in stats_users.");
         fault_hint(&why, "Name the user in admin_users or stats_users.");
         session_close(s, &why);
         return;

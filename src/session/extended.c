@@ -33,9 +33,7 @@ start_batch(struct session *s, const struct facts *f)
 static bool
 may_parse(struct session *s, const struct facts *f, struct fault *why)
 {
-    if (s->pool->conf.mode == CONF_POOL_STATEMENT && f->transaction_block)
-        return fault_set(why, "0A000", "transaction blocks not allowed in statement pooling mode");
-    return pin_may_run(s, f, why) && choose_may_set(f, why);
+    return take_may_begin(s, f, why) && pin_may_run(s, f, why) && choose_may_set(f, why);
 }
 
 static void
@@ -92,6 +90,8 @@ parse_large(struct session *s, const struct taken *m)
         return malformed(s);
     if (name.len > 0 && supply_most(s) > 0) {
         fault_set(&why, "54000", "the text of a prepared statement is longer than max_statement_size");
+        fault_detail(&why, "max_statement_size is %lld bytes.",
+                     (long long)s->hall->setup.conf->general.max_statement_size);
         fault_hint(&why, "Raise max_statement_size, or prepare it without a name.");
         take_refuse(s, &why, true);
         return TAKE_DONE;

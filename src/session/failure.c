@@ -69,7 +69,7 @@ say_timed_out(struct session *s, const struct wire_error *e)
 
     if (!s->timed_out || !slice_is(e->sqlstate, "57014"))
         return false;
-    fault_set(&why, "57014", "canceling statement due to query_timeout");
+    timeouts_query_fault(s, &why);
     session_say(s, WIRE_ERROR, &why);
     return true;
 }

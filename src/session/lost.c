@@ -28,6 +28,16 @@ transaction_lost(const struct session *s, const struct fault *cause, struct faul
     fault_hint(why, "Retry the transaction.");
 }
 
+static void
+flow_lost(const struct session *s, const struct fault *cause, struct fault *why)
+{
+    char node[NET_ADDRESS_TEXT];
+
+    fault_set(why, "08006", "connection to node %s was lost during the query", node_of(s, node));
+    fault_detail(why, "%s", cause->message);
+    fault_hint(why, "Run the query again: it changed nothing.");
+}
+
 /* Answer every request that is outstanding with WHY (the first) and the status E; the rest of a batch is
  * skipped. */
 static void
@@ -109,6 +119,7 @@ state_lost(struct session *s, const struct fault *cause)
         fault_set(&why, "57P01", "the server connection that held this session's state (%s) was lost",
                   session_pin_name(s));
         fault_detail(&why, "%s", cause->message);
+        fault_hint(&why, "Connect again and make it anew.");
         lost_doubt(s, &why);
     } else if (session_is_pinned(s) && why.detail[0] == '\0') {
         fault_detail(&why, "The server connection held this session's state (%s).", session_pin_name(s));
@@ -177,7 +188,6 @@ void
 lost_server(struct session *s, const struct fault *cause)
 {
     enum outcome what;
-    char node[NET_ADDRESS_TEXT];
     struct fault why;
 
     log_warning("client=c%" PRIu64 " server=s%" PRIu64 " lost: %s sqlstate=%s", s->id, s->server->id,
@@ -198,7 +208,7 @@ lost_server(struct session *s, const struct fault *cause)
     if (what != OUTCOME_UNKNOWN) {
         transaction_lost(s, cause, &why);
         if (what == OUTCOME_FLOWING)
-            fault_set(&why, "08006", "connection to node %s was lost during the query", node_of(s, node));
+            flow_lost(s, cause, &why);
         keep_client(s, &why);
         return;
     }

@@ -247,9 +247,11 @@ answer(struct session *s, const struct pending_entry *e)
         wire_put_ready(t, s->status);
         break;
     case PENDING_REFUSAL:
-        wire_put_fault(t, WIRE_ERROR, e->refusal);
-        if ((e->flags & PENDING_READY) != 0)
-            wire_put_ready(t, s->status);
+        session_say(s, WIRE_ERROR, e->refusal);
+        if ((e->flags & PENDING_READY) == 0)
+            return;
+        t = session_scratch(s);
+        wire_put_ready(t, s->status);
         break;
     default:
         assert(e->kind == PENDING_SYNC);

@@ -10,14 +10,15 @@ query_text(struct slice body, struct slice *sql)
     return body.len > 0 && memchr(body.data, '\0', body.len) == body.data + sql->len;
 }
 
-static bool
-refuse_in_mode(struct session *s, const struct facts *f, struct fault *why)
+bool
+take_may_begin(const struct session *s, const struct facts *f, struct fault *why)
 {
     if (s->pool->conf.mode != CONF_POOL_STATEMENT || !f->transaction_block)
-        return false;
+        return true;
     fault_set(why, "0A000", "transaction blocks not allowed in statement pooling mode");
-    fault_hint(why, "Use pool_mode = transaction for this database or user.");
-    return true;
+    fault_detail(why, "pool_mode is statement for database \"%.63s\" and user \"%.63s\".", s->database,
+                 s->user);
+    return fault_hint(why, "Use pool_mode = transaction for this database or user.");
 }
 
 /* DEALLOCATE of a statement that was prepared by protocol: servers know it by another name. */
@@ -97,7 +98,7 @@ take_special(struct session *s, const struct facts *f, struct slice sql)
     enum listen listen = LISTEN_MAY;
     struct fault why;
 
-    if (refuse_in_mode(s, f, &why) || !pin_may_run(s, f, &why) || !choose_may_set(f, &why) ||
+    if (!take_may_begin(s, f, &why) || !pin_may_run(s, f, &why) || !choose_may_set(f, &why) ||
         (listen = listen_prepare(s, f, &why)) == LISTEN_MAY_NOT) {
         take_refuse(s, &why, false);
         return TAKE_DONE;

@@ -345,6 +345,8 @@ const struct facts *take_facts(struct session *s, struct slice sql);
 bool take_may_parse(struct session *s, struct slice sql);
 /* A statement with these facts (NULL: unknown) goes out: may it end the transaction? */
 void take_note_ending(struct session *s, const struct facts *f);
+/* False with WHY: F begins a block, and pool_mode is statement. */
+bool take_may_begin(const struct session *s, const struct facts *f, struct fault *why);
 /* An error of ours in answer to the extended protocol: skip to Sync. */
 void take_refuse(struct session *s, const struct fault *why, bool extended);
 
@@ -514,7 +516,8 @@ bool console_is_name(struct slice database);
 
 /* ---- timeouts.c ---- */
 void timeouts_resolve(struct session *s); /* limits of its user, after login and reload */
-void timeouts_arm(struct session *s);     /* login, waiting, idle */
+void timeouts_query_fault(const struct session *s, struct fault *why); /* query_timeout has passed */
+void timeouts_arm(struct session *s);                                  /* login, waiting, idle */
 void timeouts_on_timer(struct timer *t);
 void timeouts_on_tick(struct timer *t);
 void timeouts_linked(struct hall *h); /* some session holds a server: keep ticking */

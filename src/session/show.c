@@ -9,6 +9,7 @@ static bool
 value_of(struct session *s, struct slice name, struct text *out)
 {
     const struct routing *r = s->routing;
+    struct route_wishes own;
 
     if (r != NULL)
         choose_resolve(s);
@@ -22,7 +23,7 @@ value_of(struct session *s, struct slice name, struct text *out)
     else if (slice_is(name, "pgweir.lsn"))
         lsn_print(r == NULL ? 0 : r->token.lsn, out);
     else
-        return wishes_print(choose_wishes(s), name, out);
+        return wishes_print(choose_wishes(s, &own), name, out);
     return true;
 }
 
@@ -107,7 +108,7 @@ put_facts(struct session *s, const struct facts *f, struct slice sql, struct tex
 static void
 put_route(struct session *s, const struct facts *f, struct slice sql, struct text *t, struct text *v)
 {
-    struct explained e = { .node = "", .rule = "", .reason = ROUTE_BECAUSE_SINGLE };
+    struct explained e = { .node = "", .rule = "", .lag_us = -1, .reason = ROUTE_BECAUSE_SINGLE };
 
     if (s->routing != NULL)
         choose_explain(s, f, sql, &e);
@@ -117,6 +118,9 @@ put_route(struct session *s, const struct facts *f, struct slice sql, struct tex
     put_line(t, "node", v);
     text_add_str(v, route_reason_text(e.reason));
     put_line(t, "reason", v);
+    if (e.lag_us >= 0)
+        text_printf(v, "%lld ms", (long long)(e.lag_us / 1000));
+    put_line(t, "lag", v);
     value_of(s, SLICE("pgweir.lsn"), v);
     put_line(t, "token", v);
 }

@@ -159,13 +159,21 @@ fault_no_server(struct session *s, struct fault *why)
     fault_hint(why, "Raise the pool size, or look for long transactions in SHOW SERVERS.");
 }
 
+void
+timeouts_query_fault(const struct session *s, struct fault *why)
+{
+    fault_set(why, "57014", "canceling statement due to query_timeout");
+    fault_detail(why, "query_timeout is %g s.", (double)s->limits.query_us / 1e6);
+    fault_hint(why, "Make the statement faster, or raise query_timeout for this user.");
+}
+
 static void
 fault_waited(struct session *s, struct fault *why)
 {
     fault_no_server(s, why);
     if (!is_query_timeout_first(s) || strcmp(why->sqlstate, "53300") != 0)
         return;
-    fault_set(why, "57014", "canceling statement due to query_timeout");
+    timeouts_query_fault(s, why);
     fault_detail(why, "It waited for a server for %g s.", (double)s->limits.query_us / 1e6);
 }
 
@@ -184,17 +192,31 @@ refuse_request(struct session *s)
     stream_flush(s->client.turn);
 }
 
+/* PostgreSQL's words for SQLSTATE; OPTION is ours. */
+static void
+fault_passed(struct fault *why, const char *sqlstate, const char *option, int64_t limit)
+{
+    const char *what = strcmp(sqlstate, "57P05") == 0   ? "idle-session"
+                       : strcmp(sqlstate, "25P04") == 0 ? "transaction"
+                                                        : "idle-in-transaction";
+
+    fault_set(why, sqlstate, "terminating connection due to %s timeout", what);
+    fault_detail(why, "%s is %g s.", option, (double)limit / 1e6);
+    fault_hint(why, "Connect again; close what is not needed sooner, or raise that limit.");
+}
+
 static void
 fault_idle(const struct session *s, struct fault *why)
 {
+    const struct session_limits *l = &s->limits;
     int64_t since = s->since_us;
 
     if (s->status == 'I')
-        fault_set(why, "57P05", "terminating connection due to idle-session timeout");
-    else if (block_limit(s, &since) == s->limits.transaction_us && since == s->xact_us)
-        fault_set(why, "25P04", "terminating connection due to transaction timeout");
+        fault_passed(why, "57P05", "client_idle_timeout", l->idle_us);
+    else if (block_limit(s, &since) == l->transaction_us && since == s->xact_us)
+        fault_passed(why, "25P04", "transaction_timeout", l->transaction_us);
     else
-        fault_set(why, "25P03", "terminating connection due to idle-in-transaction timeout");
+        fault_passed(why, "25P03", "idle_transaction_timeout", l->idle_transaction_us);
 }
 
 static void
@@ -275,7 +297,7 @@ query_too_long(struct session *s)
     }
     if (!passed(s, s->timed_out_us, s->hall->setup.conf->general.cancel_wait_timeout))
         return false;
-    fault_set(&why, "57014", "canceling statement due to query_timeout");
+    timeouts_query_fault(s, &why);
     lost_doubt(s, &why);
     session_close(s, &why);
     return true;
@@ -302,13 +324,13 @@ check(struct session *s)
         s->cut = true;
         fault_set(&why, "57P05", "client does not read its results (client_write_timeout)");
     } else if (open && passed(s, s->xact_us, s->limits.transaction_us)) {
-        fault_set(&why, "25P04", "terminating connection due to transaction timeout");
+        fault_passed(&why, "25P04", "transaction_timeout", s->limits.transaction_us);
         lost_doubt(s, &why);
     } else if (s->server->status != 'I' && pending_is_empty(s) &&
                passed(s, s->since_us, s->limits.idle_transaction_us)) {
-        fault_set(&why, "25P03", "terminating connection due to idle-in-transaction timeout");
+        fault_passed(&why, "25P03", "idle_transaction_timeout", s->limits.idle_transaction_us);
     } else if (s->server->status == 'I' && pending_is_empty(s) && passed(s, s->since_us, s->limits.idle_us)) {
-        fault_set(&why, "57P05", "terminating connection due to idle-session timeout");
+        fault_passed(&why, "57P05", "client_idle_timeout", s->limits.idle_us);
     } else if (g->server_fast_close && is_to_be_replaced(s)) {
         fault_set(&why, "57P01", "database configuration changed");
     } else {

@@ -492,10 +492,11 @@ def test_shown_in_a_pipeline_in_its_turn(weir):
 def test_explain_by_the_extended_protocol(weir, sql, values):
     w = weir.wire()
     facts = dict(w.query(f"EXPLAIN (PGWEIR) {sql}"))
+    assert re.fullmatch("[0-9]+ ms" if facts["node"] in REPLICAS else "", facts["lag"])
     w.send(wire.parse("", f"EXPLAIN (PGWEIR) {sql}", [23] * len(values)), wire.describe("S", ""), wire.bind("", "", values),
            wire.describe(), wire.execute(), wire.sync())
     assert [m.kind for m in w.until("T")] == ["1", "t", "T"]
-    assert {k: v for k, v in w.finish() if k not in ("node", "token")} == {k: v for k, v in facts.items() if k not in ("node", "token")}
+    assert {k: v for k, v in w.finish() if k not in ("node", "lag", "token")} == {k: v for k, v in facts.items() if k not in ("node", "lag", "token")}
     assert w.status == "I"
     assert dict(map(tuple, weir.connect().execute(f"EXPLAIN (PGWEIR) {sql.replace('$1', '%s')}", values or None).fetchall()))["class"]
 

@@ -99,6 +99,7 @@ pin_may_run(struct session *s, const struct facts *f, struct fault *why)
         fault_set(why, "0A000",
                   "this statement would leave state behind (%s), which on_session_state = error refuses",
                   pin_reason_name(f->effects[i].pin));
+        fault_detail(why, "Another server may run the next transaction of this session.");
         return fault_hint(why, "Use a form that ends with its transaction, or set on_session_state = pin.");
     }
     return true;

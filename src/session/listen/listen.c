@@ -50,6 +50,7 @@ is_too_many(const struct session *s, const struct listening *l, struct slice nam
         return false;
     fault_set(why, "54000", "session listens to too many channels");
     fault_detail(why, "max_listen_channels is %lld.", (long long)most);
+    fault_hint(why, "UNLISTEN some of them, or raise max_listen_channels.");
     return true;
 }
 

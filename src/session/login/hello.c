@@ -77,6 +77,7 @@ start_up(struct session *s, const struct startup *packet, struct slice bytes)
 
     if (tls_missing(s)) {
         fault_set(&why, "28000", "TLS is required");
+        fault_detail(&why, "client_tls_sslmode demands it of connections by TCP.");
         fault_hint(&why, "Connect with sslmode=require.");
         refuse(s, &why);
     } else if (s->hall->draining && !console_is_name(packet->database)) {

@@ -18,7 +18,8 @@ no_database(struct session *s)
     struct fault why;
 
     fault_set(&why, "3D000", "database \"%.63s\" does not exist", s->database);
-    fault_hint(&why, "Name it in [databases].");
+    fault_detail(&why, "It has no line in [databases], and there is none for *.");
+    fault_hint(&why, "Name it there.");
     session_close(s, &why);
 }
 
@@ -36,11 +37,14 @@ enter(struct session *s, const struct conf_database *d)
     };
     struct fault why;
 
-    if ((registry_flags(s->hall->registry, slice_str(s->database)) & DATABASE_DISABLED) != 0)
+    if ((registry_flags(s->hall->registry, slice_str(s->database)) & DATABASE_DISABLED) != 0) {
         fault_set(&why, "57P03", "database \"%.63s\" is disabled", s->database);
-    else if (registry_client_enter(s->hall->registry, slice_str(s->database), slice_str(s->user), &limits,
-                                   &why))
+        fault_detail(&why, "It was disabled on the console.");
+        fault_hint(&why, "ENABLE it there.");
+    } else if (registry_client_enter(s->hall->registry, slice_str(s->database), slice_str(s->user), &limits,
+                                     &why)) {
         return s->entered = true;
+    }
     session_close(s, &why);
     return false;
 }
@@ -147,6 +151,8 @@ welcome_start(struct session *s)
 {
     const struct conf_database *d;
     const struct pool_greeting *g;
+    struct route_wishes wishes;
+    struct fault why;
     bool is_known;
 
     log_debug("client=c%" PRIu64 " has proven who it is: database=%s user=%s", s->id, s->database, s->user);
@@ -161,6 +167,10 @@ welcome_start(struct session *s)
     }
     if (!enter(s, d))
         return;
+    if (!choose_own_wishes(s, &wishes, &why)) {
+        session_close(s, &why);
+        return;
+    }
     choose_begin(s, d);
     timeouts_resolve(s);
     if (s->replication) {

@@ -237,7 +237,8 @@ choose_refusal(struct session *s, struct fault *why)
         choose_no_node(s, why);
     } else {
         fault_set(why, r->sqlstate, "%s", r->refusal);
-        fault_hint(why, "Its route is replica: see pgweir.route, and route of the database.");
+        fault_detail(why, "The route of this session is replica, and replicas take no writes.");
+        fault_hint(why, "Set pgweir.route to auto or primary, or use a database with another route.");
     }
     r->refusal = NULL;
     r->held_us = r->behind_us = r->failed_us = 0;
@@ -285,6 +286,7 @@ choose_explain(struct session *s, const struct facts *f, struct slice sql, struc
     if (c != NULL)
         decide(s, c, &a);
     out->node = a.node < 0 ? "" : c->nodes[a.node].name;
+    out->lag_us = a.node < 0 || c->nodes[a.node].role != NODE_REPLICA ? -1 : c->nodes[a.node].lag_us;
     out->rule = s->routing->rule == RULE_NONE ? "" : rules_name(s->hall->rules, s->routing->rule);
     out->reason = reason_of(s->routing, &a);
     now.siblings->turn = s->routing->siblings->turn;

@@ -134,7 +134,10 @@ void choose_open(struct hall *h, struct watch *w);
 void choose_close(struct hall *h);
 /* Look at every held request again. */
 void choose_again(struct hall *h);
-const struct route_wishes *choose_wishes(struct session *s); /* of any session */
+/* What the settings of any session say, and nothing else. False with WHY (may be NULL): one cannot be that. */
+bool choose_own_wishes(const struct session *s, struct route_wishes *out, struct fault *why);
+/* What counts for it. OWN is room for it where there is no cluster. */
+const struct route_wishes *choose_wishes(struct session *s, struct route_wishes *own);
 /* False with WHY: F sets something of pgweir.* to what it cannot be. */
 bool choose_may_set(const struct facts *f, struct fault *why);
 /* show.c: SHOW pgweir.x and EXPLAIN (PGWEIR), which pgweir answers itself. Each is true when it did. ST may be
@@ -148,6 +151,7 @@ bool show_execute(struct session *s);
 struct explained {
     const char *node; /* "": to none */
     const char *rule; /* that it matches, or "" */
+    int64_t lag_us;   /* of the node, -1: not known, or none */
     enum route_reason reason;
 };
 void choose_explain(struct session *s, const struct facts *f, struct slice sql, struct explained *out);

@@ -145,14 +145,30 @@ choose_default_serializable(const struct session *s)
     return is_set_to(s, SLICE("default_transaction_isolation"), word);
 }
 
-/* For SHOW, of any session. */
-const struct route_wishes *
-choose_wishes(struct session *s)
+bool
+choose_own_wishes(const struct session *s, struct route_wishes *out, struct fault *why)
 {
-    static const struct route_wishes none = { .consistency = -1, .max_lag_us = -1 };
+    const struct params *set = s->settings;
+    bool ok = true;
 
-    if (s->routing == NULL)
-        return &none;
+    wishes_init(out);
+    for (unsigned i = 0; ok && set != NULL && i < set->n; i++) {
+        struct text copy = { 0 };
+
+        if (slice_is_nocase(slice_head(set->at[i].name, 7), "pgweir."))
+            ok = wishes_set(out, set->at[i].name, value_of(set->at[i].value, &copy), why);
+        text_done(&copy);
+    }
+    return ok;
+}
+
+const struct route_wishes *
+choose_wishes(struct session *s, struct route_wishes *own)
+{
+    if (s->routing == NULL) {
+        choose_own_wishes(s, own, NULL);
+        return own;
+    }
     choose_settings(s);
     return &s->routing->wishes;
 }

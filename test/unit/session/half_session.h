@@ -12,6 +12,7 @@
 #include "session_private.h"
 
 struct half {
+    struct conf conf; /* nothing is set */
     struct hall hall;
     struct session session;
     struct server server;
@@ -31,6 +32,7 @@ half_set_up(void **state)
     h->hall.pools.sets = params_table_new();
     h->hall.facts = facts_table_new(64, 1);
     h->hall.seed = 7;
+    h->hall.setup.conf = &h->conf;
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
     h->fd = fds[1];
     stream_open(&h->session.client, &h->hall.turn, fds[0], &no_events);
