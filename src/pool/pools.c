@@ -426,12 +426,16 @@ close_servers(struct pool *pool, bool all, const struct fault *why)
 void
 pools_close_servers(struct pools *p, struct slice database, bool all)
 {
-    struct fault why;
+    struct fault ended, paused;
 
-    fault_set(&why, "57P01", "terminating connection due to administrator command");
-    for (struct pool *pool = p->first; pool != NULL; pool = pool->next)
-        if (database.len == 0 || slice_is(database, pool->name))
-            close_servers(pool, all, &why);
+    fault_set(&ended, "57P01", "terminating connection due to administrator command");
+    fault_set(&paused, "57P01", "database is paused");
+    for (struct pool *pool = p->first; pool != NULL; pool = pool->next) {
+        if (database.len > 0 && !slice_is(database, pool->name))
+            continue;
+        pool_refresh(pool);
+        close_servers(pool, all, all || pool_may_lend(pool) ? &ended : &paused);
+    }
 }
 
 static bool

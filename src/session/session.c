@@ -176,7 +176,8 @@ static void
 log_end(const struct session *s, const struct fault *why, bool was_in)
 {
     const struct conf_general *g = &s->hall->setup.conf->general;
-    const char *reason = why == NULL ? "client close request" : why->message;
+    const char *left = s->client.ended ? "client unexpected eof" : "client close request";
+    const char *reason = why == NULL ? left : why->message;
     int64_t age = (clock_wall_us() - s->connected_us) / CLOCK_S;
     char who[COMPAT_WHO];
 

@@ -37,7 +37,17 @@ def test_logins_and_their_end(weir_of):
     pointer = re.search(r"C-(0x[0-9a-f]+): app/app", weir.log())[1]
     assert pointer in [r["ptr"] for r in weir.console("SHOW CLIENTS")]
     w.close()
+    has(weir, CLIENT + r"closing because: client unexpected eof \(age=\d+s\)")
+    weir.wire().send(wire.terminate())
     has(weir, CLIENT + r"closing because: client close request \(age=\d+s\)")
+
+
+def test_a_pause_is_the_reason_of_its_servers_end(weir_of):
+    weir = weir_of()
+    weir.wire().query("SELECT 1")
+    weir.console("PAUSE")
+    reason(weir, "pause mode", "S")
+    weir.console("RESUME")
 
 
 def test_tls_is_named_with_its_cipher(weir_of, certs):
