@@ -69,6 +69,7 @@ struct server {
     enum server_state state;
     char status;            /* of the last ReadyForQuery: I, T, E */
     bool old;               /* the pool wants it closed when it comes back */
+    bool tainted;           /* holds what no reset takes away: it goes when it comes back */
     bool died;              /* the connection was lost, or the server ended it */
     bool logged;            /* the pool announced it */
     bool ready;             /* idle, and the keeper does not know yet */

@@ -267,6 +267,8 @@ must_go(struct pool *p, const struct server *s, struct fault *why)
     pool_refresh(p);
     if (s->old || s->epoch != p->epoch)
         return !fault_set(why, "57P01", "database configuration changed");
+    if (s->tainted)
+        return !fault_set(why, "57P01", "client left state behind that no reset ends");
     if ((p->flags & DATABASE_PAUSED) != 0)
         return !fault_set(why, "57P01", "database is paused");
     if (p->conf.limits.pool > 0 && pool_count(p->shared) > p->conf.limits.pool + p->conf.reserve_size)

@@ -234,7 +234,7 @@ void
 link_drop(struct session *s)
 {
     struct server *server = s->server;
-    bool quiet, reset, left;
+    bool quiet, reset;
     struct fault why;
 
     link_stop_waiting(s);
@@ -243,18 +243,16 @@ link_drop(struct session *s)
     if (server == NULL)
         return;
     quiet = s->state != SESSION_TUNNEL && s->state != SESSION_WELCOME && link_is_quiet(s);
-    left = (s->pins & 1u << PIN_FUNCTION) != 0; /* connections of dblink, slots: no reset ends them */
     reset = session_is_pinned(s) || s->holds != NULL || s->pool->conf.mode == CONF_POOL_SESSION ||
             s->hall->setup.conf->general.server_reset_query_always;
     if (!pending_is_empty(s))
         server_cancel(server, s->hall->setup.conf->general.cancel_wait_timeout, NULL, NULL);
     unlink_server(s);
-    if (quiet && !left && server->stream.stage == STREAM_OPEN && !server->stream.in_callback) {
+    if (quiet && server->stream.stage == STREAM_OPEN && !server->stream.in_callback) {
         pool_give_back(server, reset);
         return;
     }
-    fault_set(&why, "57P01",
-              left ? "client disconnect left state behind" : "client disconnect while its server was busy");
+    fault_set(&why, "57P01", "client disconnect while its server was busy");
     server_close(server, &why);
 }
 

@@ -120,3 +120,19 @@ def test_session_mode_needs_no_pin(make_weir):
     w = make_weir(pool_mode="session").wire()
     w.query("CREATE TEMP TABLE t (i int)")
     assert w.notices == []
+
+
+@pytest.mark.parametrize("mode", ["transaction", "session"])
+@pytest.mark.parametrize("end", ["leaves", "DISCARD ALL"])
+def test_connections_of_dblink_are_nobody_elses(make_weir, new_cluster, mode, end):
+    cluster = new_cluster().start()
+    cluster.sql("CREATE EXTENSION dblink; GRANT EXECUTE ON FUNCTION dblink_connect_u(text, text) TO app")
+    weir = make_weir(cluster=cluster, pool_mode=mode, default_pool_size=1)
+    a = weir.wire()
+    a.query(f"SELECT dblink_connect_u('mine', 'host={cluster.folder} port={cluster.port} dbname=app user=app')")
+    assert a.value("SELECT dblink_get_connections()") == "{mine}"
+    if end == "DISCARD ALL":
+        a.query(end)
+    if end == "leaves" or mode == "session":
+        a.close()
+    assert weir.wire().value("SELECT dblink_get_connections()") is None

@@ -48,9 +48,13 @@ is_transactional(enum pin_reason reason)
 void
 pin_set(struct session *s, enum pin_reason reason)
 {
+    bool is_warned = s->pool->conf.on_session_state == CONF_STATE_WARN;
+
+    if (reason == PIN_FUNCTION) /* connections of dblink, slots */
+        s->server->tainted = s->server->tainted || !is_warned || s->pool->conf.mode == CONF_POOL_SESSION;
     if (s->pool->conf.mode == CONF_POOL_SESSION)
         return;
-    if (s->pool->conf.on_session_state == CONF_STATE_WARN) {
+    if (is_warned) {
         tell(s, reason, false);
         return;
     }
