@@ -10,15 +10,10 @@ from harness import wire
 from harness.wait import Worker, run_all, wait_until
 
 
-def running(cluster, marker):
-    return cluster.value("SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE %s AND pid <> pg_backend_pid()",
-                         (f"%{marker}%",))
-
-
 def test_psycopg_cancel_ends_a_running_query(weir, cluster):
     c = weir.connect()
     query = Worker(c.execute, "SELECT pg_sleep(30) /* cancel_me */")
-    wait_until(lambda: running(cluster, "cancel_me"))
+    wait_until(lambda: cluster.at_work("cancel_me"))
     c.cancel()
     with pytest.raises(psycopg.errors.QueryCanceled):
         query.result(10)
@@ -29,7 +24,7 @@ def test_cancel_in_a_transaction_fails_it_and_keeps_the_client(weir, cluster):
     w = weir.wire()
     w.query("BEGIN")
     w.send(wire.query("SELECT pg_sleep(30) /* in_tx */"))
-    wait_until(lambda: running(cluster, "in_tx"))
+    wait_until(lambda: cluster.at_work("in_tx"))
     wire.send_cancel("127.0.0.1", weir.port, w.pid, w.secret)
     with pytest.raises(wire.ServerError, match="57014"):
         w.finish()
@@ -63,7 +58,7 @@ def test_cancel_of_an_idle_client_does_nothing(weir):
 def test_a_wrong_secret_cancels_nothing(weir, cluster):
     w = weir.wire()
     w.send(wire.query("SELECT pg_sleep(1) /* guarded */"))
-    wait_until(lambda: running(cluster, "guarded"))
+    wait_until(lambda: cluster.at_work("guarded"))
     for secret in (b"\0\0\0\0", bytes(b ^ 1 for b in w.secret), w.secret + b"x", b"", w.secret * 8):
         wire.send_cancel("127.0.0.1", weir.port, w.pid, secret)
     wire.send_cancel("127.0.0.1", weir.port, w.pid ^ 1, w.secret)
@@ -81,9 +76,9 @@ def test_protocol_3_2_has_keys_of_32_bytes_that_work(weir, cluster):
     w.login(version=wire.PROTOCOL_3_2)
     assert len(w.secret) == 32
     w.send(wire.query("SELECT pg_sleep(30) /* long_key */"))
-    wait_until(lambda: running(cluster, "long_key"))
+    wait_until(lambda: cluster.at_work("long_key"))
     wire.send_cancel("127.0.0.1", weir.port, w.pid, w.secret[:4])
-    assert running(cluster, "long_key"), "a prefix of the key is not the key"
+    assert cluster.at_work("long_key"), "a prefix of the key is not the key"
     wire.send_cancel("127.0.0.1", weir.port, w.pid, w.secret)
     with pytest.raises(wire.ServerError, match="57014"):
         w.finish()
@@ -98,7 +93,7 @@ def test_cancel_passes_when_the_pool_is_full(make_weir, cluster):
     sleepers = [weir.wire() for _ in range(2)]
     for s in sleepers:
         s.send(wire.query("SELECT pg_sleep(30) /* full */"))
-    wait_until(lambda: running(cluster, "full") == 2)
+    wait_until(lambda: cluster.at_work("full") == 2)
     for s in sleepers:
         wire.send_cancel("127.0.0.1", weir.port, s.pid, s.secret)
     for s in sleepers:
@@ -137,7 +132,7 @@ def test_a_client_that_leaves_during_its_query_frees_the_server_soon(make_weir, 
     weir = make_weir(default_pool_size=1)
     w = weir.wire()
     w.send(wire.query("SELECT pg_sleep(30) /* left */"))
-    wait_until(lambda: running(cluster, "left"))
+    wait_until(lambda: cluster.at_work("left"))
     w.reset()
     assert weir.wire(seconds=8).value("SELECT 'served'") == "served"
 

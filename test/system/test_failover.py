@@ -11,16 +11,12 @@ import pytest
 from harness import wire
 from harness.crowd import Crowd, Readers, last_words, running
 from harness.figures import Writers
-from harness.replicas import WHERE, node_of, state_of, wait_nodes_up, wait_state
+from harness.replicas import WHERE, node_of, primary_of, state_of, wait_nodes_up, wait_state
 from harness.wait import Worker, stays_true, wait_until
 
 KILLS = int(os.environ.get("WEIR_KILLS", "2"))
 REPLICAS = {"pg2", "pg3"}
 SLACK = 3.0  # a sanitized build on a busy machine; the figures of the contract are measured elsewhere
-
-
-def primary_of(weir):
-    return weir.console("SHOW CLUSTERS")[0]["primary"]
 
 
 def write(w, id):

@@ -11,7 +11,7 @@ import pytest
 from harness import wire
 from harness.crowd import Readers
 from harness.figures import Figures, Writers
-from harness.replicas import state_of, wait_nodes_up, wait_reads_spread, wait_state
+from harness.replicas import primary_of, state_of, wait_nodes_up, wait_reads_spread, wait_state
 from harness.wait import Worker, wait_until
 
 CELLS = int(os.environ.get("WEIR_CELLS", "1"))
@@ -37,10 +37,6 @@ def setting(new_trio, trio_weir):
         trio = new_trio(synchronous_standby_names="ANY 1 (*)" if synchronous else "")
         return trio, trio_weir(trio, cluster={**DEFAULTS, **(cluster or {})}, default_pool_size=10)
     return make
-
-
-def primary_of(weir):
-    return weir.console("SHOW CLUSTERS")[0]["primary"]
 
 
 def stored(trio):

@@ -14,10 +14,6 @@ from harness import wire
 from harness.wait import stays_true, wait_until
 
 
-def config(weir, key):
-    return next(r["value"] for r in weir.console("SHOW CONFIG") if r["key"] == key)
-
-
 PIDFD_GETFD = 438
 
 
@@ -192,7 +188,7 @@ def test_a_dead_host_of_a_list_is_passed_over(make_weir):
 def test_a_boot_only_key_in_a_reloaded_file_does_nothing(make_weir):
     weir = make_weir(listen_backlog=99)
     weir.reload(listen_backlog=11, workers=1, listen_port=1)
-    assert (config(weir, "listen_backlog"), config(weir, "workers"), config(weir, "listen_port")) == ("99", "2", str(weir.port))
+    assert (weir.config("listen_backlog"), weir.config("workers"), weir.config("listen_port")) == ("99", "2", str(weir.port))
     weir.general["listen_port"] = weir.port
 
 

@@ -11,11 +11,6 @@ from harness import wire
 from harness.wait import Worker, stays_true, wait_until
 
 
-def running(cluster, marker):
-    return cluster.value("SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE %s AND pid <> pg_backend_pid()",
-                         (f"%{marker}%",))
-
-
 @pytest.fixture
 def make_peers(make_weir):
     """COUNT instances that know each other by their Unix sockets; with SHARED on one port."""
@@ -35,7 +30,7 @@ def make_peers(make_weir):
 def cancelled(cluster, client, port, marker, host="127.0.0.1"):
     """The query that CLIENT runs is stopped by a cancel request to HOST and PORT."""
     client.send(wire.query(f"SELECT pg_sleep(30) /* {marker} */"))
-    wait_until(lambda: running(cluster, marker))
+    wait_until(lambda: cluster.at_work(marker))
     wire.send_cancel(host, port, client.pid, client.secret)
     with pytest.raises(wire.ServerError, match="57014"):
         client.finish(5)
@@ -100,7 +95,7 @@ def test_behind_a_dumb_balancer(make_peers, cluster):
         for i in range(6):
             with psycopg.connect(weirs[0].dsn(port=port), autocommit=True) as c:
                 query = Worker(c.execute, f"SELECT pg_sleep(30) /* balanced{i} */")
-                wait_until(lambda: running(cluster, f"balanced{i}"))
+                wait_until(lambda: cluster.at_work(f"balanced{i}"))
                 c.cancel()
                 with pytest.raises(psycopg.errors.QueryCanceled):
                     query.result(5)
@@ -127,7 +122,7 @@ def test_a_wrong_secret_cancels_nothing(make_peers, cluster):
     one, two = make_peers(2, shared=False)
     c = one.wire()
     c.send(wire.query("SELECT 'done' FROM pg_sleep(1.5) /* wrong */"))
-    wait_until(lambda: running(cluster, "wrong"))
+    wait_until(lambda: cluster.at_work("wrong"))
     for bit in (1, 0x80):
         wire.send_cancel("127.0.0.1", two.port, c.pid, bytes([c.secret[0] ^ bit]) + c.secret[1:])
     assert c.finish() == [["done"]]

@@ -9,10 +9,6 @@ from harness import place, wire
 from harness.wait import stays_true, wait_until
 
 
-def config(weir, key):
-    return next(r["value"] for r in weir.console("SHOW CONFIG") if r["key"] == key)
-
-
 def test_a_new_pool_size_counts_at_once(make_weir, cluster):
     weir = make_weir(default_pool_size=1)
     a, b = weir.wire(), weir.wire()
@@ -70,8 +66,8 @@ def test_a_bad_file_is_refused_whole(make_weir, name, how):
     wait_until(lambda: any(word in weir.log()[mark:] for word in named.split("|")), 5, "the reason in the log")
     if name not in ("missing auth_file", "missing certificate", "missing hba"):
         weir.wait_log(r"pgweir\.ini:\d+")
-    assert config(weir, "default_pool_size") == "7"
-    assert not config(weir, "query_wait_timeout").startswith("77")
+    assert weir.config("default_pool_size") == "7"
+    assert not weir.config("query_wait_timeout").startswith("77")
     assert client.value("SELECT 1") == "1"
 
 
@@ -87,10 +83,10 @@ def test_a_file_that_lost_its_general_section_changes_nothing(make_weir, section
     weir.wait_log(r"configuration refused, nothing is changed: \S+pgweir.ini has no \[pgweir\]")
     weir.send_signal(signal.SIGHUP)
     wait_until(lambda: weir.log().count("configuration refused") == 2)
-    assert config(weir, "default_pool_size") == "7"
+    assert weir.config("default_pool_size") == "7"
     assert client.value("SELECT 1") == weir.wire().value("SELECT 1") == "1"
     weir.reload(default_pool_size=8)
-    assert config(weir, "default_pool_size") == "8"
+    assert weir.config("default_pool_size") == "8"
 
 
 def test_an_included_file_may_have_the_general_section(make_weir):
@@ -101,7 +97,7 @@ def test_an_included_file_may_have_the_general_section(make_weir):
         whole = place.write(os.path.join(weir.folder, "whole.ini"), open(weir.ini).read())
         place.replace(weir.ini, f"%include {whole}\n")
         weir.console("RELOAD")
-        assert config(weir, "default_pool_size") == size
+        assert weir.config("default_pool_size") == size
 
 
 def test_the_line_of_the_mistake_is_named(make_weir):
@@ -120,7 +116,7 @@ def test_sighup_takes_a_good_file(make_weir):
     weir.general["default_pool_size"] = 8
     weir.write()
     weir.send_signal(signal.SIGHUP)
-    wait_until(lambda: config(weir, "default_pool_size") == "8")
+    wait_until(lambda: weir.config("default_pool_size") == "8")
 
 
 def test_the_user_list_is_read_again(make_weir):

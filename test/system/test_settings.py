@@ -5,13 +5,6 @@ import pytest
 from harness import wire
 
 
-@pytest.fixture
-def pair(make_weir):
-    """Two clients that share one server."""
-    weir = make_weir(default_pool_size=1)
-    return weir.wire(), weir.wire()
-
-
 def test_each_session_sees_its_own_settings(pair):
     a, b = pair
     before = b.value("SHOW work_mem")

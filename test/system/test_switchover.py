@@ -8,15 +8,11 @@ import pytest
 
 from harness import wire
 from harness.crowd import Readers, last_words, running
-from harness.replicas import node_of, state_of, wait_nodes_up
+from harness.replicas import node_of, primary_of, state_of, wait_nodes_up
 from harness.wait import Worker, stays_true, wait_until
 
 SLACK = 1.0  # a sanitized build on a busy machine
 GRANT = "GRANT EXECUTE ON FUNCTION pg_promote(boolean, integer) TO monitor"
-
-
-def primary_of(weir):
-    return weir.console("SHOW CLUSTERS")[0]["primary"]
 
 
 def events(weir):

@@ -9,17 +9,7 @@ import psycopg
 import pytest
 
 from harness import wire
-from harness.wait import Worker, stays_true, wait_until
-
-
-def running(cluster, marker):
-    return cluster.value("SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE %s AND pid <> pg_backend_pid()",
-                         (f"%{marker}%",))
-
-
-def gone(process, weir=None):
-    wait_until(lambda: process.poll() is not None, 20, "end of the old process")
-    return process.returncode
+from harness.wait import Worker, gone, stays_true, wait_until
 
 
 # --- one client of each kind
@@ -109,7 +99,7 @@ def test_a_long_query_outlasts_the_drain_timeout(make_weir, cluster):
     weir = make_weir(drain_timeout=1)
     w = weir.wire()
     w.send(wire.query("SELECT 'done' FROM pg_sleep(3)"))
-    wait_until(lambda: running(cluster, "pg_sleep"))
+    wait_until(lambda: cluster.at_work("pg_sleep"))
     old = weir.take_over()
     assert w.finish() == [["done"]]
     assert gone(old) == 0
@@ -227,14 +217,14 @@ def test_a_database_that_is_no_more_keeps_its_client_in_the_old_process(make_wei
 def test_a_cancel_finds_its_client_in_the_old_process(weir, cluster):
     w = weir.wire()
     w.send(wire.query("SELECT pg_sleep(30) /* old_one */"))
-    wait_until(lambda: running(cluster, "old_one"))
+    wait_until(lambda: cluster.at_work("old_one"))
     old = weir.take_over()
     wire.send_cancel("127.0.0.1", weir.port, w.pid, w.secret)
     with pytest.raises(wire.ServerError, match="57014"):
         w.finish(5)
     assert gone(old) == 0
     w.send(wire.query("SELECT pg_sleep(30) /* new_one */"))
-    wait_until(lambda: running(cluster, "new_one"))
+    wait_until(lambda: cluster.at_work("new_one"))
     wire.send_cancel("127.0.0.1", weir.port, w.pid, w.secret)
     with pytest.raises(wire.ServerError, match="57014"):
         w.finish(5)

@@ -9,14 +9,9 @@ import pytest
 
 from harness import wire
 from harness.listeners import heralds, receive
-from harness.wait import stays_true, wait_until
+from harness.wait import gone, stays_true, wait_until
 
 MARKS = '"pgweir takes over"'
-
-
-def gone(process):
-    wait_until(lambda: process.poll() is not None, 20, "end of the old process")
-    return process.returncode
 
 
 def test_statements_made_by_prepare_move(weir):

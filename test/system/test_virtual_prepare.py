@@ -6,13 +6,6 @@ from harness import wire
 from harness.wait import wait_until
 
 
-@pytest.fixture
-def pair(make_weir):
-    """Two clients that share one server."""
-    weir = make_weir(default_pool_size=1)
-    return weir.wire(), weir.wire()
-
-
 def fails(client, sql, sqlstate, protocol="query"):
     with pytest.raises(wire.ServerError) as e:
         getattr(client, protocol)(sql)

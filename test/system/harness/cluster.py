@@ -244,6 +244,11 @@ class Cluster:
         return [r[0] for r in self.sql("SELECT pid FROM pg_stat_activity WHERE usename = %s AND datname = %s ORDER BY pid",
                                        (user, dbname))]
 
+    def at_work(self, marker):
+        """How many back ends run a statement with MARKER in it."""
+        return self.value("SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE %s AND pid <> pg_backend_pid()",
+                          (f"%{marker}%",))
+
     def terminate(self, pid):
         self.sql("SELECT pg_terminate_backend(%s, 5000)", (pid,))
 

@@ -14,8 +14,8 @@ from .cluster import Cluster
 from .pgweir import Pgweir
 from .replicas import Trio, settings_of, wait_nodes_up, wait_reads_spread
 
-__all__ = ["certs", "cluster", "make_weir", "make_lone_weir", "weir", "module_weir", "module_weir_of", "deadline", "unique", "replica", "new_cluster",
-           "trio", "new_trio", "trio_weir", "module_trio_weir",
+__all__ = ["certs", "cluster", "make_weir", "make_lone_weir", "weir", "module_weir", "module_weir_of", "pair", "deadline", "unique", "replica",
+           "new_cluster", "trio", "new_trio", "trio_weir", "module_trio_weir",
            "pytest_configure", "pytest_collection_modifyitems", "pytest_sessionfinish"]
 
 _count = itertools.count()
@@ -209,6 +209,13 @@ def make_lone_weir():
     made = []
     yield lambda **kwargs: _factory(made)(**kwargs)
     _finish_all(made)
+
+
+@pytest.fixture
+def pair(make_weir):
+    """Two clients that share one server."""
+    weir = make_weir(default_pool_size=1)
+    return weir.wire(), weir.wire()
 
 
 @pytest.fixture

@@ -251,6 +251,10 @@ class Pgweir:
         """The row of SHOW POOLS, or None."""
         return next((r for r in self.console("SHOW POOLS") if r["database"] == database and r["user"] == user), None)
 
+    def config(self, key):
+        """The value of an option that SHOW CONFIG tells."""
+        return next(r["value"] for r in self.console("SHOW CONFIG") if r["key"] == key)
+
     def reload(self, **general):
         """Change general options (None removes one), write, RELOAD on the console."""
         self.general.update(general)

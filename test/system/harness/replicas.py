@@ -351,6 +351,11 @@ def wait_reads_spread(weir, trio, seconds=20):
     w.close()
 
 
+def primary_of(weir):
+    """Of the only cluster, as pgweir sees it."""
+    return weir.console("SHOW CLUSTERS")[0]["primary"]
+
+
 def state_of(weir, node):
     """The row of SHOW NODES of a node, once nodes are known: just after the start none is."""
     return wait_until(lambda: next((r for r in weir.console("SHOW NODES") if r["node"] == node), None), 10, f"a row of {node}")

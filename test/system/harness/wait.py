@@ -24,6 +24,12 @@ def stays_true(condition, seconds, what=None, step=0.02):
         time.sleep(step)
 
 
+def gone(process):
+    """The status of a process that is about to end."""
+    wait_until(lambda: process.poll() is not None, 20, "end of the process")
+    return process.returncode
+
+
 class Worker(threading.Thread):
     """A thread whose exception comes back at result()."""
 

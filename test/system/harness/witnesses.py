@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: ISC
 """Clients of a cluster in bad times, each of which can tell that one promise is kept; with Tellers, who see to the others."""
 import random
-import threading
 import time
 
 from . import wire
 from .replicas import WHERE
 from .tellers import GONE, NOT_DONE, UNKNOWN, Teller, Tellers
-from .wait import Worker, wait_until
+from .wait import Worker
 
 LOST = (wire.ServerError,) + GONE
 
