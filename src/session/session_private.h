@@ -530,22 +530,23 @@ void heralds_done(struct hall *h);
 /* Random bytes fit for keys, without a system call for each login. LEN <= 256. */
 void hall_random(struct hall *h, void *out, size_t len);
 
-/* ---- session.c ---- */
-struct session *session_new(struct hall *h, int fd, bool is_unix);
-void session_move_to(struct session *s, enum session_state next);
-void session_say(struct session *s, enum wire_severity severity, const struct fault *why);
-/* compat.c: WHY, or with compat = pgbouncer THEIRS with PgBouncer's SQLSTATE and text of it. */
+/* ---- compat.c ---- */
+/* WHY, or with compat = pgbouncer THEIRS with PgBouncer's SQLSTATE and text of it. */
+const struct fault *compat_fault(const struct session *s, const struct fault *why, struct fault *theirs);
 /* PgBouncer closes a client that is refused with WHY. */
 bool compat_ends_client(const struct session *s, const struct fault *why);
 /* Who a line of the log is about: client=cID, or as PgBouncer says it. */
 #define COMPAT_WHO 340
 const char *compat_who(const struct session *s, char out[COMPAT_WHO]);
-const struct fault *compat_fault(const struct session *s, const struct fault *why, struct fault *theirs);
+
+/* ---- session.c ---- */
+struct session *session_new(struct hall *h, int fd, bool is_unix);
+void session_move_to(struct session *s, enum session_state next);
+void session_say(struct session *s, enum wire_severity severity, const struct fault *why);
 /* Who it is: one piece of memory, which is its user's. */
 void session_set_names(struct session *s, struct slice user, struct slice database);
 void session_send(struct session *s, const struct text *t);
 struct text *session_scratch(struct session *s);
-/* The rest of a frame that came whole in M: body as text without its last NUL; false: malformed. */
 bool session_protocol_error(struct session *s, const char *what); /* always false; the session is closed */
 
 static inline int64_t

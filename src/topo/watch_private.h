@@ -98,6 +98,9 @@ int64_t check_timeout_us(const struct watch_cluster *c);
 
 /* ---- cluster.c ---- */
 
+/* Keep the event and log it. NODE may be NULL. */
+void watch_tell(struct watch_cluster *c, const char *node, bool good, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
 /* N has answered, or failed to: elect, tell what changed, have it published. SAMPLED: it said where it is. */
 void cluster_judge(struct watch_cluster *c, struct watch_node *n, bool sampled);
 /* Everything of C, without an answer. */
@@ -121,8 +124,5 @@ bool switchover_holds(const struct watch_cluster *c);
 /* ---- failover.c ---- */
 
 void failover_consider(struct watch_cluster *c, int64_t now_us);
-/* Keep the event and log it. NODE may be NULL. */
-void watch_tell(struct watch_cluster *c, const char *node, bool good, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
 
 #endif

@@ -73,10 +73,24 @@ struct routing {
     uint64_t digest;         /* of its statement */
 };
 
+/* ---- siblings.c: the pools of a session ---- */
+
 /* At login: give S a pool, and a routing when D is a cluster (true). */
 bool choose_begin(struct session *s, const struct conf_database *d);
 void choose_done(struct session *s); /* fine without a routing */
-/* Read pgweir.* from the session's settings again when they changed. */
+/* A reload may have made the databases of sessions clusters, or given them another route. */
+void choose_reload(struct hall *h);
+/* The cluster of its database as it is now; NULL: not known, or none. */
+const struct cluster *choose_cluster(const struct session *s);
+/* How many nodes of C are used. */
+unsigned choose_n_nodes(const struct cluster *c);
+/* The pool of node I of C; NULL: the configuration does not name it any more. */
+struct pool *choose_pool_of(struct session *s, const struct cluster *c, unsigned i);
+void choose_use_pool(struct session *s, struct pool *p);
+
+/* ---- wishes.c: pgweir.* among the settings ---- */
+
+/* Read them again, when they changed. */
 void choose_read_settings(struct session *s);
 static inline void
 choose_settings(struct session *s)
@@ -84,10 +98,21 @@ choose_settings(struct session *s)
     if (!s->routing->wishes_known || s->settings != s->routing->wishes_of)
         choose_read_settings(s);
 }
-/* request.c: the next request has these facts (NULL: nothing is known of it) and hints. */
+/* What the settings of any session say, and nothing else. False with WHY (may be NULL): one cannot be that. */
+bool choose_own_wishes(const struct session *s, struct route_wishes *out, struct fault *why);
+/* What counts for it. OWN is room for it where there is no cluster. */
+const struct route_wishes *choose_wishes(struct session *s, struct route_wishes *own);
+/* False with WHY: F sets something of pgweir.* to what it cannot be. */
+bool choose_may_set(const struct facts *f, struct fault *why);
+bool choose_default_read_only(const struct session *s);
+bool choose_default_serializable(const struct session *s);
+/* The configuration changed. */
+void choose_configure(struct hall *h);
+
+/* ---- request.c: what the request is ---- */
+
+/* The next request has these facts (NULL: nothing is known of it) and hints. */
 void choose_request(struct session *s, const struct facts *f, struct slice sql);
-/* opening.c: S has an opening: what the routing was after it. */
-void opening_route(struct session *s);
 /* It neither reads nor writes. */
 bool choose_is_neutral(const struct facts *f);
 /* The next request begins, or the rest of it behind what was kept of it. */
@@ -96,22 +121,70 @@ void choose_start(struct session *s);
  * hints that say different things the last one counts. */
 void choose_hints(struct session *s, const struct facts *f, struct slice sql);
 void choose_count_rule(struct session *s); /* the request was taken */
-/* The configuration changed. */
-void choose_configure(struct hall *h);
+/* STAYS: nothing in the batch leaves the transaction before it writes. */
+void choose_end_batch(struct session *s, bool stays);
+/* The client was told that its transaction is over. */
+void choose_ended(struct session *s);
+
+/* batch.c: the first message of an extended batch: AHEAD starts with it. The whole batch goes to one node, so
+ * it is a read only when all of it is here and every statement in it is one. */
+void choose_batch(struct session *s, struct slice ahead);
+/* opening.c: S has an opening: what the routing was after it. */
+void opening_route(struct session *s);
+
+/* ---- choose.c: which node it goes to ---- */
+
 /* The server that S has is good for the request; false: it must be given back first. */
 bool choose_stays(struct session *s);
 /* Set the pool to borrow from. False: S is held until the topology changes. */
 bool choose_pool(struct session *s);
+/* What link_need() found no use waiting for: the fault that the request gets; false: it waits. */
+bool choose_refusal(struct session *s, struct fault *why);
 /* A server of the chosen node could not be had. True: choose again, without that node. */
 bool choose_another(struct session *s);
 void choose_avoid(struct session *s, struct pool *p); /* NULL: none any more */
+/* The pool of S is that of C's primary; C may be NULL. */
+bool choose_is_primary(const struct session *s, const struct cluster *c);
+/* How long a request of S is held at most, in microseconds. */
+int64_t choose_patience(const struct session *s);
+/* 57P03 with what is wrong with each node. */
+void choose_no_node(const struct session *s, struct fault *why);
+/* Where a statement would go to now. */
+struct explained {
+    const char *node; /* "": to none */
+    const char *rule; /* that it matches, or "" */
+    int64_t lag_us;   /* of the node, -1: not known, or none */
+    enum route_reason reason;
+};
+void choose_explain(struct session *s, const struct facts *f, struct slice sql, struct explained *out);
+
+/* ---- held.c, leave.c: no node can serve it now ---- */
+
+struct watch;
+void choose_open(struct hall *h, struct watch *w);
+void choose_close(struct hall *h);
 void choose_hold(struct session *s);
 void choose_unhold(struct session *s); /* fine when it is not held, and without a routing */
 /* Its database is, by PAUSE. */
 bool choose_is_paused(const struct session *s);
-/* The client was told that its transaction is over. */
-void choose_ended(struct session *s);
-/* seen.c: its transaction is over: what it wrote or read counts for the token. */
+/* Look at every held request again. */
+void choose_again(struct hall *h);
+/* The topology is a new one; who waits for a server of a primary that leaves is held instead. */
+void leave_see(struct hall *h);
+
+/* ---- refused.c: what is a read ---- */
+
+/* Is a statement with these facts surely a read for the session's database? */
+bool choose_is_read(const struct session *s, const struct facts *f);
+/* The same; BECAUSE is the name that decided, or empty. */
+bool choose_judge(const struct session *s, const struct facts *f, struct slice *because);
+/* A replica answered the request with E before any row. True: it is sent once more, to the primary, with what
+ * follows it. */
+bool choose_refused(struct session *s, const struct wire_error *e);
+
+/* ---- seen.c: what a read must see ---- */
+
+/* Its transaction is over: what it wrote or read counts for the token. */
 void seen_ended(struct session *s);
 /* The token with what is known by now of C. */
 void seen_resolve(struct session *s, const struct cluster *c);
@@ -121,77 +194,27 @@ bool seen_waits(struct session *s, const struct cluster *c, const struct route_a
 void seen_settled(struct session *s, const struct pool *p);
 /* The token with what is known by now; a sample is asked for when that is not enough. */
 void choose_resolve(struct session *s);
-/* What link_need() found no use waiting for: the fault that the request gets; false: it waits. */
-bool choose_refusal(struct session *s, struct fault *why);
-/* 57P03 with what is wrong with each node. */
-void choose_no_node(const struct session *s, struct fault *why);
 
-/* leave.c: the topology is a new one; who waits for a server of a primary that leaves is held instead. */
-void leave_see(struct hall *h);
+/* ---- catalogs.c: what is known of the database ---- */
 
-struct watch;
-void choose_open(struct hall *h, struct watch *w);
-void choose_close(struct hall *h);
-/* Look at every held request again. */
-void choose_again(struct hall *h);
-/* What the settings of any session say, and nothing else. False with WHY (may be NULL): one cannot be that. */
-bool choose_own_wishes(const struct session *s, struct route_wishes *out, struct fault *why);
-/* What counts for it. OWN is room for it where there is no cluster. */
-const struct route_wishes *choose_wishes(struct session *s, struct route_wishes *own);
-/* False with WHY: F sets something of pgweir.* to what it cannot be. */
-bool choose_may_set(const struct facts *f, struct fault *why);
-/* show.c: SHOW pgweir.x and EXPLAIN (PGWEIR), which pgweir answers itself. Each is true when it did. ST may be
- * NULL. */
+/* Of S; it stays where it is. */
+struct known_catalog *hall_catalog(const struct session *s);
+void hall_forget_catalogs(struct hall *h);
+/* The verdict on F by the newest catalog, or without one, which was asked for then. */
+enum catalog_verdict known_judge(const struct known_catalog *k, const struct facts *f, struct slice *because);
+/* The same, remembered: it is a read. */
+bool known_is_read(struct known_catalog *k, const struct facts *f);
+/* A statement completed with TAG; its transaction ended: was it one that changes catalogs? */
+void known_completed(struct session *s, struct slice tag);
+void known_ended(struct session *s);
+
+/* ---- show.c: SHOW pgweir.x and EXPLAIN (PGWEIR), which pgweir answers itself ---- */
+
+/* Each is true when it did. ST may be NULL. */
 bool show_query(struct session *s, const struct facts *f, struct slice sql);
 bool show_parse(struct session *s, struct slice name, struct statement *st);
 bool show_bind(struct session *s, const struct taken *m, struct slice portal, struct statement *st);
 bool show_describe(struct session *s, uint8_t what, const struct statement *st);
 bool show_execute(struct session *s);
-/* Where a statement would go to now. */
-struct explained {
-    const char *node; /* "": to none */
-    const char *rule; /* that it matches, or "" */
-    int64_t lag_us;   /* of the node, -1: not known, or none */
-    enum route_reason reason;
-};
-void choose_explain(struct session *s, const struct facts *f, struct slice sql, struct explained *out);
-bool choose_default_read_only(const struct session *s);
-bool choose_default_serializable(const struct session *s);
-void hall_forget_catalogs(struct hall *h);
-/* The first message of an extended batch: AHEAD starts with it. The whole batch goes to one node, so it is a
- * read only when all of it is here and every statement in it is one. */
-void choose_batch(struct session *s, struct slice ahead);
-/* STAYS: nothing in it leaves the transaction before it writes. */
-void choose_end_batch(struct session *s, bool stays);
-/* A replica answered the request with E before any row. True: it is sent once more, to the primary, with what
- * follows it. */
-bool choose_refused(struct session *s, const struct wire_error *e);
-/* A reload may have made the databases of sessions clusters, or given them another route. */
-void choose_reload(struct hall *h);
-/* The cluster of its database as it is now; NULL: not known, or none. */
-const struct cluster *choose_cluster(const struct session *s);
-/* The pool of S is that of C's primary; C may be NULL. */
-bool choose_is_primary(const struct session *s, const struct cluster *c);
-/* How long a request of S is held at most, in microseconds. */
-int64_t choose_patience(const struct session *s);
-/* What is known of the database of S; it stays where it is. */
-struct known_catalog *hall_catalog(const struct session *s);
-/* The verdict on F by the newest catalog, or without one, which was asked for then. */
-enum catalog_verdict known_judge(const struct known_catalog *k, const struct facts *f, struct slice *because);
-/* A statement completed with TAG; its transaction ended: was it one that changes catalogs? */
-void known_completed(struct session *s, struct slice tag);
-void known_ended(struct session *s);
-/* The same, remembered: it is a read. */
-bool known_is_read(struct known_catalog *k, const struct facts *f);
-/* Is a statement with these facts surely a read for the session's database? */
-bool choose_is_read(const struct session *s, const struct facts *f);
-/* The same; BECAUSE is the name that decided, or empty. */
-bool choose_judge(const struct session *s, const struct facts *f, struct slice *because);
-
-/* siblings.c: the pool of node I of C (NULL: the configuration does not name it any more); let S have pool P;
- * how many nodes of C are used. */
-struct pool *choose_pool_of(struct session *s, const struct cluster *c, unsigned i);
-void choose_use_pool(struct session *s, struct pool *p);
-unsigned choose_n_nodes(const struct cluster *c);
 
 #endif
