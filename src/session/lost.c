@@ -90,8 +90,8 @@ outcome_of(const struct session *s, bool said)
 {
     bool in_block = session_in_block(s), rolled_back;
 
-    if (!in_flight(s) && !in_block)
-        return OUTCOME_NOTHING;
+    if (!in_flight(s) && !in_block) /* a Flush may have had answers to what its Sync was to commit */
+        return s->extended == EXTENDED_BATCH && !s->only_reads ? OUTCOME_UNKNOWN : OUTCOME_NOTHING;
     if (!in_block && s->only_reads)
         return OUTCOME_FLOWING;
     rolled_back = !in_flight(s) || (in_block ? said || !s->ending : said && !s->in_steps);

@@ -162,6 +162,29 @@ def test_what_follows_a_commit_in_its_batch_is_never_called_rolled_back(make_wei
     assert cluster.value(f"SELECT count(*) FROM {steps}") == 1
 
 
+@pytest.mark.parametrize("lost", ["terminate", "kill"])
+def test_a_write_that_was_told_before_its_sync_is_not_lost_in_silence(make_weir, cluster, unique, lost):
+    """PostgreSQL has not committed it, and the client does not know: no Sync may be answered as if all were well."""
+    w = make_weir().wire()
+    cluster.sql(f"CREATE TABLE {unique} (i int); GRANT ALL ON {unique} TO app")
+    w.send(wire.extended(f"INSERT INTO {unique} VALUES (1)"), wire.flush())
+    w.until("C")
+    cluster.kill() if lost == "kill" else cluster.terminate(cluster.pids()[0])
+    errors = [m.fields() for m in w.expect_closed(10) if m.kind == "E"]
+    cluster.ensure_running()
+    cluster.sql(f"DROP TABLE IF EXISTS {unique}")  # a crash without fsync may have lost it
+    assert [(f["V"], f["C"]) for f in errors] == [("FATAL", "08007")]
+
+
+def test_a_read_that_was_told_before_its_sync_does_not_cost_the_client(make_weir, cluster):
+    w = make_weir().wire()
+    w.send(wire.extended("SELECT 1"), wire.flush())
+    w.until("C")
+    cluster.terminate(cluster.pids()[0])
+    w.send(wire.extended("SELECT 'fine'"), wire.sync())
+    assert w.finish() == [["fine"]]
+
+
 def test_a_commit_that_was_told_before_its_sync_is_never_called_rolled_back(make_weir, cluster, steps):
     w = make_weir().wire()
     w.query(f"BEGIN; INSERT INTO {steps} VALUES (1)")
