@@ -42,13 +42,22 @@ mix(uint64_t h, struct slice s)
 }
 
 static uint64_t
-hash_members(uint64_t seed, const struct param *at, unsigned n)
+hash_member(const struct params_table *t, const struct param *m)
 {
-    uint64_t h = seed ^ 0xcbf29ce484222325ULL;
+    uint64_t h = mix(mix(t->seed ^ 0xcbf29ce484222325ULL, m->name), m->value);
+
+    return (h ^ h >> 29) * 0x9e3779b97f4a7c15ULL;
+}
+
+/* A set's is the sum of its members', so that a change of one costs that one. */
+static uint64_t
+hash_members(const struct params_table *t, const struct param *at, unsigned n)
+{
+    uint64_t h = t->seed;
 
     for (unsigned i = 0; i < n; i++)
-        h = mix(mix(h, at[i].name), at[i].value);
-    return h ^ h >> 29;
+        h += hash_member(t, &at[i]);
+    return h;
 }
 
 static bool
@@ -117,14 +126,18 @@ make(struct params_table *t, const struct param *at, unsigned n, uint64_t hash)
 }
 
 static struct params *
-intern(struct params_table *t, const struct param *at, unsigned n)
+intern_hashed(struct params_table *t, const struct param *at, unsigned n, uint64_t hash)
 {
-    uint64_t hash = hash_members(t->seed, at, n);
-
     for (struct params *p = t->bucket[hash % BUCKETS]; p != NULL; p = p->next)
         if (p->hash == hash && same_members(p, at, n))
             return params_hold(p);
     return make(t, at, n, hash);
+}
+
+static struct params *
+intern(struct params_table *t, const struct param *at, unsigned n)
+{
+    return intern_hashed(t, at, n, hash_members(t, at, n));
 }
 
 struct params *
@@ -191,17 +204,24 @@ position(const struct params *p, struct slice name, bool *found)
 struct params *
 params_with(struct params *p, struct slice name, struct slice value)
 {
+    const struct param new = { name, value };
     bool found;
     unsigned i = position(p, name, &found);
-    struct param *at = mem_alloc((p->n + 1) * sizeof(*at));
+    uint64_t hash = p->hash + hash_member(p->table, &new);
+    struct param *at;
     struct params *q;
 
+    if (found && slice_equal(p->at[i].name, name) && slice_equal(p->at[i].value, value))
+        return p;
+    if (found)
+        hash -= hash_member(p->table, &p->at[i]);
+    at = mem_alloc((p->n + 1) * sizeof(*at));
     if (i > 0)
         memcpy(at, p->at, i * sizeof(*at));
-    at[i] = (struct param){ name, value };
+    at[i] = new;
     if (p->n > i + found)
         memcpy(&at[i + 1], &p->at[i + found], (p->n - i - found) * sizeof(*at));
-    q = intern(p->table, at, p->n + !found);
+    q = intern_hashed(p->table, at, p->n + !found, hash);
     mem_free(at);
     params_drop(p);
     return q;
@@ -220,7 +240,7 @@ params_without(struct params *p, struct slice name)
     at = mem_alloc(p->n * sizeof(*at));
     memcpy(at, p->at, i * sizeof(*at));
     memcpy(&at[i], &p->at[i + 1], (p->n - i - 1) * sizeof(*at));
-    q = intern(p->table, at, p->n - 1);
+    q = intern_hashed(p->table, at, p->n - 1, p->hash - hash_member(p->table, &p->at[i]));
     mem_free(at);
     params_drop(p);
     return q;

@@ -126,4 +126,4 @@ def test_a_name_that_the_server_does_not_report_is_set_once(play):
         with weir.wire(application_name="same") as w:
             for _ in range(2):
                 assert w.query("SELECT 'mine'") == [["SELECT 'mine'"]]
-    assert [s for s in server.statements() if "application_name" in s] == ["SET application_name = 'same'"]
+    assert sum("application_name" in s for s in server.statements()) == 1

@@ -115,7 +115,7 @@ def test_pause_waits_for_transactions_that_listen(weir, cluster, command):
         console.receive(0.2)
     w.query("COMMIT", 5)
     assert [m.kind for m in console.until("Z")] == ["C", "Z"]
-    assert heralds(cluster) == []
+    wait_until(lambda: heralds(cluster) == [])
     weir.console(command.replace("PAUSE", "RESUME"))
     assert receive(w, 1) == [("c", "own")]
     wait_until(lambda: heralds(cluster) != [], 1)
@@ -136,7 +136,7 @@ def test_listeners_hear_until_a_pause_is_complete(weir, cluster):
     assert receive(w, 1) == [("c", "meanwhile")] and w.notices == []
     busy.query("COMMIT", 5)
     console.until("Z")
-    assert heralds(cluster) == []
+    wait_until(lambda: heralds(cluster) == [])
 
 
 def test_a_reload_moves_it(make_weir, cluster):

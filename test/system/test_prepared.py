@@ -83,6 +83,25 @@ def test_equal_texts_under_another_search_path_do_not_meet(make_weir, cluster, u
     cluster.sql(f"DROP SCHEMA {unique}_x, {unique}_y CASCADE")
 
 
+@pytest.mark.parametrize("setting", ["SET search_path = pg_catalog", "SELECT set_config('search_path', 'pg_catalog', false)",
+                                     "BEGIN; SET search_path = pg_catalog"])
+def test_a_parse_fails_at_once_where_the_search_path_does_not_reach(make_weir, cluster, unique, setting):
+    """Though the server has that text from somebody who reaches it."""
+    cluster.sql(f"CREATE TABLE public.{unique} (v int); GRANT ALL ON public.{unique} TO app")
+    weir = make_weir(default_pool_size=1)
+    a, b = weir.wire(), weir.wire()
+    prepare(a, "s", f"SELECT v FROM {unique}")
+    b.query(setting)
+    for _ in range(2):
+        b.send(wire.parse("s", f"SELECT v FROM {unique}"), wire.describe("S", "s"), wire.sync())
+        assert b.kinds("Z") == "EZ"
+        b.query("ROLLBACK")
+        b.query(setting)
+    b.query("ROLLBACK; RESET search_path")
+    assert run(a, "s") == []
+    cluster.sql(f"DROP TABLE public.{unique}")
+
+
 def test_more_statements_than_a_server_keeps_still_work(make_weir, cluster):
     weir = make_weir(default_pool_size=1, max_prepared_statements=5)
     w = weir.wire()

@@ -189,12 +189,14 @@ expect_reports(struct session *s)
 {
     const struct param *want = params_find(s->settings, SLICE("application_name"));
     const struct param *own = params_find(s->startup, SLICE("application_name"));
+    struct params *before = params_hold(s->server->reports);
 
-    if (want == NULL || own == NULL || !slice_equal(want->value, own->value))
-        return;
-    if (s->server->reported == NULL)
-        s->server->reported = params_hold(s->server->reports);
-    s->server->reports = settings_own_reports(s, s->server->reports);
+    if (want != NULL && own != NULL && slice_equal(want->value, own->value))
+        s->server->reports = settings_own_reports(s, s->server->reports);
+    if (s->server->reported == NULL && s->server->reports != before)
+        s->server->reported = before;
+    else
+        params_drop(before);
 }
 
 void
@@ -225,11 +227,9 @@ note_expected(struct session *s, const struct params *have, const struct params 
     struct params *expected = s->told == NULL ? NULL : params_hold(s->told);
 
     for (unsigned i = 0; expected != NULL && i < defaults->n; i++) {
-        const struct param *p = &defaults->at[i], *told = params_find(expected, p->name);
-        bool is_reset =
-            params_find(want, p->name) == NULL && (have == NULL || params_find(have, p->name) != NULL);
+        const struct param *p = &defaults->at[i];
 
-        if (is_reset && (told == NULL || !slice_equal(told->value, p->value)))
+        if (params_find(want, p->name) == NULL && (have == NULL || params_find(have, p->name) != NULL))
             expected = params_with(expected, p->name, p->value);
     }
     if (expected == NULL)

@@ -38,6 +38,15 @@ to_tell(const struct session *s)
     return params_with(now, name, old->value);
 }
 
+/* What the client was told of NAME, which stands at I in another set: mostly there, too. */
+static const struct param *
+told_at(const struct params *told, unsigned i, struct slice name)
+{
+    if (told == NULL)
+        return NULL;
+    return i < told->n && slice_equal(told->at[i].name, name) ? &told->at[i] : params_find(told, name);
+}
+
 void
 settings_tell(struct session *s)
 {
@@ -49,7 +58,7 @@ settings_tell(struct session *s)
     now = to_tell(s);
     t = session_scratch(s);
     for (unsigned i = 0; i < now->n; i++) {
-        const struct param *old = s->told == NULL ? NULL : params_find(s->told, now->at[i].name);
+        const struct param *old = told_at(s->told, i, now->at[i].name);
 
         if (old == NULL || !slice_equal(old->value, now->at[i].value))
             wire_put_parameter(t, now->at[i].name, now->at[i].value);

@@ -100,18 +100,24 @@ settings_rollback(struct session *s)
 }
 
 struct slice
-settings_role(const struct session *s)
+settings_current(const struct session *s, const char *name)
 {
     if (s->log != NULL)
         for (struct ring *r = ring_last(&s->log->ops); r != NULL && r != &s->log->ops; r = r->prev) {
             const struct set_op *op = container_of(r, struct set_op, in_log);
 
-            if ((op->kind == OP_SET || op->kind == OP_LOCAL) && settings_is_role(slice_str(op->name)))
+            if ((op->kind == OP_SET || op->kind == OP_LOCAL) && slice_is_nocase(slice_str(op->name), name))
                 return slice_str(op->replay);
-            if (op->kind == OP_RESET && settings_is_role(slice_str(op->name)))
-                return params_value(s->startup, SLICE("role"));
+            if (op->kind == OP_RESET && slice_is_nocase(slice_str(op->name), name))
+                return params_value(s->startup, slice_str(name));
         }
-    return params_value(s->settings, SLICE("role"));
+    return params_value(s->settings, slice_str(name));
+}
+
+struct slice
+settings_role(const struct session *s)
+{
+    return settings_current(s, "role");
 }
 
 struct slice

@@ -44,17 +44,20 @@ set_table(struct hall *h, struct interned *first)
 }
 
 /* Literals are read, and schemas opened, when a statement is prepared: the same text is another statement where
- * they are read otherwise, or another role opens them. */
+ * they are read otherwise, or another role opens them, or others are looked into: PostgreSQL would plan anew at
+ * each change of search_path, and refuse late what it refuses at Parse. */
 static uint64_t
 reading_of(const struct session *s, struct slice sql)
 {
     static const char *const names[] = { "client_encoding", "DateStyle", "IntervalStyle",
                                          "standard_conforming_strings", "TimeZone" };
-    struct slice role = settings_role(s);
+    struct slice role = settings_role(s), path = settings_current(s, "search_path");
     uint64_t reading = s->hall->seed;
 
     if (role.len > 0)
         reading = XXH3_64bits_withSeed(role.data, role.len, reading);
+    if (path.len > 0)
+        reading = XXH3_64bits_withSeed(path.data, path.len, reading + 2);
     if (s->told == NULL || sql.len == 0 || memchr(sql.data, '\'', sql.len) == NULL)
         return reading;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
