@@ -236,6 +236,10 @@ void holds_may_have_begun(struct session *s);
 void holds_may_have_locked(struct session *s);
 /* The setting NAME has a value that only the server knows. */
 void holds_setting(struct session *s, struct slice name);
+/* The server reported NAME, and no SET says why: a function, or its configuration was loaded again. */
+void holds_reported(struct session *s, struct slice name);
+/* Is it asked at all? */
+bool holds_asks(const struct session *s);
 bool holds_doubts(const struct session *s, enum pin_reason reason);
 /* Ask: the server is idle, and nothing is outstanding. */
 void holds_ask(struct session *s);

@@ -3,6 +3,7 @@
 import pytest
 
 from harness import wire
+from harness.wait import wait_until
 
 
 def test_each_session_sees_its_own_settings(pair):
@@ -455,6 +456,38 @@ def test_a_setting_that_a_function_makes_is_carried(pair):
     assert b.value("SHOW TimeZone") == "Asia/Seoul"
     assert a.value("SHOW TimeZone") == "Asia/Tokyo"
     assert b.parameters["TimeZone"] == "Asia/Seoul"
+
+
+@pytest.mark.parametrize("name,value", [("default_transaction_read_only", "on"), ("TimeZone", "Asia/Seoul")])
+def test_what_a_server_reads_from_its_configuration_is_not_taken_for_a_setting(make_weir, cluster, name, value):
+    """ALTER SYSTEM, a reload, and back: every session follows, though the report comes with its own answer."""
+    weir = make_weir(default_pool_size=2)
+    first, *clients = [weir.wire() for _ in range(4)]
+    own = first.value("SHOW TimeZone")
+    first.query("SET TimeZone = 'Asia/Tokyo'")
+
+    def reload(statement):
+        cluster.sql(statement)
+        before = cluster._loaded()
+        cluster.sql("SELECT pg_reload_conf()")
+        wait_until(lambda: cluster._loaded() > before)
+
+    def follow(w, want):
+        wait_until(lambda: w.value(f"SHOW {name}") == want, 5)
+    try:
+        for _ in range(2):
+            reload(f"ALTER SYSTEM SET {name} = '{value}'")
+            for w in clients * 2:
+                follow(w, value)
+            assert all(w.parameters[name] == value for w in clients)
+            reload(f"ALTER SYSTEM RESET {name}")
+            for w in clients * 2:
+                follow(w, "off" if value == "on" else own)
+            assert first.value("SHOW TimeZone") == "Asia/Tokyo"
+        for w in clients:
+            w.query("BEGIN; CREATE TABLE writes (); ROLLBACK")
+    finally:
+        reload(f"ALTER SYSTEM RESET {name}")
 
 
 def test_another_default_of_a_server_is_not_taken_for_a_setting(make_weir, cluster):

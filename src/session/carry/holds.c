@@ -13,6 +13,7 @@ struct holds {
     bool all_settings;    /* not only those of NAMES */
     bool failed;
     struct text names;    /* of settings, a NUL after each */
+    struct text reported; /* the same, of those that may be the session's or the server's own */
     struct params *found; /* what the server said of settings */
 };
 
@@ -92,6 +93,19 @@ holds_setting(struct session *s, struct slice name)
 }
 
 bool
+holds_asks(const struct session *s)
+{
+    return s->pool->conf.mode != CONF_POOL_SESSION && s->pool->conf.on_session_state != CONF_STATE_WARN;
+}
+
+void
+holds_reported(struct session *s, struct slice name)
+{
+    text_add(&doubt(s)->reported, name);
+    text_add_char(&s->holds->reported, '\0');
+}
+
+bool
 holds_doubts(const struct session *s, enum pin_reason reason)
 {
     return s->holds != NULL && ((s->holds->ended | s->holds->any) & 1u << reason) != 0;
@@ -103,6 +117,7 @@ holds_forget(struct session *s)
     if (s->holds == NULL)
         return;
     text_done(&s->holds->names);
+    text_done(&s->holds->reported);
     params_drop(s->holds->found);
     mem_free(s->holds);
     s->holds = NULL;
@@ -128,16 +143,24 @@ add_pins(struct text *sql, uint16_t asked, unsigned n_prepared)
     text_add_str(sql, ");");
 }
 
+/* The first of NAMES, which loses it. */
+static struct slice
+next_name(struct slice *names)
+{
+    struct slice name = slice_str((const char *)names->data);
+
+    *names = slice_tail(*names, name.len + 1);
+    return name;
+}
+
+/* BEFORE and AFTER each of NAMES. */
 static void
-add_names(struct text *sql, struct slice names)
+add_names(struct text *sql, const char *before, struct slice names, const char *after)
 {
     while (names.len > 0) {
-        struct slice name = slice_str((const char *)names.data);
-
-        text_add_str(sql, "SELECT n,pg_catalog.current_setting(n,true)FROM(SELECT ");
-        settings_add_literal(sql, name);
-        text_add_str(sql, "::pg_catalog.text)x(n);");
-        names = slice_tail(names, name.len + 1);
+        text_add_str(sql, before);
+        settings_add_literal(sql, next_name(&names));
+        text_add_str(sql, after);
     }
 }
 
@@ -148,14 +171,19 @@ holds_ask(struct session *s)
     struct text sql = { 0 };
     struct text *t;
 
-    if (s->pool->conf.mode == CONF_POOL_SESSION || s->pool->conf.on_session_state == CONF_STATE_WARN) {
+    if (!holds_asks(s)) {
         holds_forget(s);
         return;
     }
     h->asked = (uint16_t)(h->any | (h->ended & s->pins));
     if (h->asked != 0)
         add_pins(&sql, h->asked, sql_prepared_there(s));
-    add_names(&sql, text_slice(&h->names));
+    add_names(&sql, "SELECT n,pg_catalog.current_setting(n,true)FROM(SELECT ", text_slice(&h->names),
+              "::pg_catalog.text)x(n);");
+    add_names(&sql,
+              "SELECT name,setting FROM pg_catalog.pg_settings WHERE source OPERATOR(pg_catalog.=) 'session'"
+              " AND name OPERATOR(pg_catalog.=) ",
+              text_slice(&h->reported), ";");
     if (h->all_settings)
         text_add_str(&sql, settings_question);
     if (sql.len == 0) {
@@ -225,19 +253,25 @@ is_custom(struct slice name)
     return memchr(name.data, '.', name.len) != NULL;
 }
 
+static struct params *
+without(struct params *set, struct slice names)
+{
+    while (names.len > 0)
+        set = params_without(set, next_name(&names));
+    return set;
+}
+
 /* SET becomes what the server said; custom settings of no library are not among all. */
 static struct params *
 adopt(const struct holds *h, struct params *set)
 {
     struct params *before = params_hold(set);
     const struct param *role = params_find(h->found, SLICE("role"));
-    struct slice names = text_slice(&h->names);
 
     for (unsigned i = 0; h->all_settings && i < before->n; i++)
         if (!is_custom(before->at[i].name))
             set = params_without(set, before->at[i].name);
-    for (; names.len > 0; names = slice_tail(names, strlen((const char *)names.data) + 1))
-        set = params_without(set, slice_str((const char *)names.data));
+    set = without(without(set, text_slice(&h->names)), text_slice(&h->reported));
     if (role != NULL)
         set = settings_with(set, role->name, role->value);
     for (unsigned i = 0; i < h->found->n; i++)
@@ -255,10 +289,24 @@ settle_pins(struct session *s, const struct holds *h)
             pin_set(s, (enum pin_reason)i);
 }
 
+/* What it reported and no session set is what it goes back to: its configuration was loaded again. */
+static void
+note_defaults(struct server *server, const struct holds *h)
+{
+    struct slice names = text_slice(&h->reported);
+
+    while (names.len > 0) {
+        struct slice name = next_name(&names);
+
+        if (params_find(h->found, name) == NULL)
+            server->defaults = params_with(server->defaults, name, params_value(server->reports, name));
+    }
+}
+
 static void
 settle_settings(struct session *s, const struct holds *h)
 {
-    if (!h->all_settings && h->names.len == 0)
+    if (!h->all_settings && h->names.len == 0 && h->reported.len == 0)
         return;
     if (h->failed) {
         pin_set(s, PIN_SET);
@@ -267,6 +315,7 @@ settle_settings(struct session *s, const struct holds *h)
     s->settings = adopt(h, s->settings);
     params_drop(s->server->settings);
     s->server->settings = params_hold(s->settings);
+    note_defaults(s->server, h);
 }
 
 void

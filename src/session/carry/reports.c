@@ -102,6 +102,10 @@ settings_adopt(struct session *s, struct slice report)
         set_log_forget(s, name);
         return;
     }
+    if (holds_asks(s)) {
+        holds_reported(s, name);
+        return;
+    }
     one = settings_with(params_empty(s->hall->pools.sets), name, value);
     set_log_add(s, OP_SET, name, one->at[0].value);
     params_drop(one);
@@ -119,6 +123,15 @@ is_known(const struct session *s, struct slice name, struct slice replay, struct
     return own == NULL || slice_equal(own->value, value);
 }
 
+static void
+adopt_one(struct session *s, struct slice name, struct slice replay)
+{
+    if (holds_asks(s))
+        holds_reported(s, name);
+    else
+        settings_set_one(s, name, replay);
+}
+
 void
 settings_catch_up(struct session *s)
 {
@@ -133,7 +146,7 @@ settings_catch_up(struct session *s)
             continue;
         one = settings_with(params_empty(s->hall->pools.sets), name, value);
         if (!is_known(s, name, one->at[0].value, value))
-            settings_set_one(s, name, one->at[0].value);
+            adopt_one(s, name, one->at[0].value);
         params_drop(one);
     }
 }
