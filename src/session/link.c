@@ -152,15 +152,22 @@ prepare_server(struct session *s)
         settings_tell(s);
 }
 
+/* Nothing is outstanding but what the server is asked about what it holds. */
+static bool
+is_asked(struct session *s)
+{
+    return pending_count(s) == 1 && (pending_head(s)->flags & PENDING_HOLDS) != 0;
+}
+
 void
 link_begin(struct session *s)
 {
-    if (!pending_is_empty(s) || s->extended == EXTENDED_BATCH) /* a Flush may have had all answers so far */
-        return;
+    if ((!pending_is_empty(s) && !is_asked(s)) || s->extended == EXTENDED_BATCH)
+        return; /* in a batch a Flush may have had all answers so far */
     s->request_us = session_now(s);
     s->ending = s->in_steps = s->committed = false;
     retry_begin(s);
-    if (s->server->status != 'I')
+    if (s->server->status != 'I' || is_asked(s))
         return;
     if (s->opening == NULL)
         s->xact_us = s->request_us;

@@ -166,6 +166,24 @@ def test_a_read_is_retried_once_and_not_for_ever(play):
     assert sum("'poison'" in s for s in server.statements()) <= 2
 
 
+def test_a_read_behind_a_question_of_ours_is_sent_once_more_and_nothing_before_it(play):
+    def script(p):
+        p.accept()
+        if p.number == 0:
+            p.expect("'first'")
+            p.send(parameter("TimeZone", "Asia/Seoul") + result("SELECT 'first'"))
+            p.expect("pg_settings")  # who set that?
+            p.expect("'second'")
+            p.close()
+        p.serve()
+    weir, server = play(script)
+    w = weir.wire()
+    assert w.query("SELECT 'first'") == [["SELECT 'first'"]]
+    assert w.query("SELECT 'second'") == [["SELECT 'second'"]]
+    assert w.query("SELECT 'third'") == [["SELECT 'third'"]]
+    assert sum("'first'" in s for s in server.statements()) == 1
+
+
 @pytest.mark.parametrize("statement", ["INSERT INTO t VALUES (1)", "SELECT nextval('s')",
                                        "WITH x AS (DELETE FROM t RETURNING 1) SELECT 1",
                                        "SELECT 1; INSERT INTO t VALUES (1)", "CALL p()", "DO $$ BEGIN END $$", "EXPLAIN ANALYZE DELETE FROM t"])
