@@ -93,8 +93,9 @@ struct pools {
     struct ring cancels;
     struct timer janitor, window;
     int64_t janitor_due_us;
-    bool ending;                        /* nobody opens a server any more */
-    void (*on_suspect)(struct pool *p); /* a server of a node died, or could not be reached; may be NULL */
+    bool ending;                          /* nobody opens a server any more */
+    void (*on_suspect)(struct pool *p);   /* a server of a node died, or could not be reached; may be NULL */
+    const struct server_checker *checker; /* of servers of nodes; may be NULL */
     struct pools *(*of_worker)(struct worker *w); /* the pools of a worker, on its own thread */
     _Atomic uint64_t *next_id;                    /* one sequence for sessions and servers of all workers */
 };
@@ -146,5 +147,4 @@ void pool_give_back(struct server *s, bool reset);
 void pool_retry(struct pool *p);
 /* No server can be reached now: failures in a row, and none is alive on this worker. */
 bool pool_is_down(const struct pool *p);
-
 #endif

@@ -32,14 +32,15 @@ struct server_target {
     struct tls_context *tls;
     struct tcp_options *tcp;
     int64_t connect_timeout_us;
-    char *connect_query;       /* "" for none */
-    struct params *startup;    /* start-up parameters to send, of the worker's table */
-    struct helper *helper;     /* for PBKDF2 */
-    struct names_cache *names; /* NULL: hosts are addresses and folders */
-    unsigned *host_turn;       /* which of the hosts of a list is next; NULL: there is no list */
-    bool in_turn;              /* each connection goes to the next of them */
-    struct ring *cancels;      /* cancel requests under way on this worker */
-    struct params_table *sets; /* the worker's table of settings and reports */
+    char *connect_query;                  /* "" for none */
+    struct params *startup;               /* start-up parameters to send, of the worker's table */
+    struct helper *helper;                /* for PBKDF2 */
+    struct names_cache *names;            /* NULL: hosts are addresses and folders */
+    unsigned *host_turn;                  /* which of the hosts of a list is next; NULL: there is no list */
+    bool in_turn;                         /* each connection goes to the next of them */
+    struct ring *cancels;                 /* cancel requests under way on this worker */
+    struct params_table *sets;            /* the worker's table of settings and reports */
+    const struct server_checker *checker; /* server/checker.h; NULL: whoever answers there is right */
 };
 
 #define SERVER_FAREWELL_US 1000000

@@ -167,6 +167,7 @@ set_target(struct pool *p, const struct conf_database *d)
     t->in_turn = d->load_balance_hosts == CONF_HOSTS_ROUND_ROBIN;
     t->cancels = &p->pools->cancels;
     t->sets = p->pools->sets;
+    t->checker = p->node == NULL ? NULL : p->pools->checker;
     return changed && !is_new;
 }
 

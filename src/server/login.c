@@ -6,6 +6,7 @@
 #include "auth/md5.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "server/checker.h"
 #include "server_private.h"
 #include "wire/error.h"
 #include "wire/message.h"
@@ -296,6 +297,52 @@ on_key(struct server *s, struct slice body)
     s->key = wire_get_u32(&c);
 }
 
+/* Who may not ask (42501) takes it as it is. */
+static const char identity_sql[] =
+    "SELECT pg_catalog.concat_ws(' ', s.system_identifier, me.recovers, CASE WHEN me.recovers"
+    " THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_insert_lsn() END)"
+    " FROM pg_catalog.pg_control_system() AS s, (SELECT pg_catalog.pg_is_in_recovery()) AS me(recovers)";
+
+static enum server_state
+ask_identity(struct server *s)
+{
+    struct text t = { 0 };
+
+    s->login->checks = true;
+    s->login->position = s->target->checker->position(s);
+    wire_put_query(&t, slice_str(identity_sql));
+    stream_put_copy(&s->stream, text_slice(&t));
+    text_done(&t);
+    return SERVER_LOGIN;
+}
+
+/* A row of one column. */
+static bool
+is_it(struct server *s, struct slice row)
+{
+    struct server_login *l = s->login;
+    struct wire_cursor c = wire_cursor(row);
+    struct slice said;
+
+    wire_get_u16(&c);
+    said = wire_get_bytes(&c, wire_get_u32(&c));
+    if (c.bad)
+        return fault_set(&l->failed, "08P01", "the server did not say who it is");
+    return s->target->checker->is_it(s, l->position, said, &l->failed);
+}
+
+static enum server_state
+on_identity(struct server *s, uint8_t type, struct slice body)
+{
+    struct wire_error e;
+
+    if (type == 'D' && !is_it(s, body))
+        return SERVER_GONE;
+    if (type == 'E' && (!wire_error_read(body, &e) || !slice_is(e.sqlstate, "42501")))
+        return SERVER_GONE;
+    return SERVER_LOGIN;
+}
+
 static enum server_state
 logged_in(struct server *s, struct slice body)
 {
@@ -305,6 +352,8 @@ logged_in(struct server *s, struct slice body)
         fault_set(&s->login->failed, "08P01", "the server ended the login in a wrong way");
         return SERVER_GONE;
     }
+    if (s->target->checker != NULL && !s->replication && !s->login->checks)
+        return ask_identity(s);
     dial_done(s);
     if (s->target->connect_query[0] == '\0' || s->replication)
         return SERVER_IDLE;
@@ -319,6 +368,8 @@ login_message(struct server *s, uint8_t type, struct slice body)
     struct wire_error e;
     struct fault why;
 
+    if (s->login->checks && (type == 'T' || type == 'D' || type == 'C' || type == 'E'))
+        return on_identity(s, type, body);
     switch (type) {
     case 'R':
         return on_auth(s, body) ? SERVER_LOGIN : SERVER_GONE;

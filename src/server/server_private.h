@@ -21,8 +21,9 @@ struct server_login {
     unsigned n_found, next;
     bool want_tls, tls_tried, plain_tried, authenticated, sasl_verified;
     struct scram_client scram;
-    bool scram_started;
-    struct fault failed; /* an early failure that the deadline timer reports */
+    bool scram_started, checks; /* checks: the target's checker has asked */
+    uint64_t position;          /* what that knew when it asked */
+    struct fault failed;        /* an early failure that the deadline timer reports */
 };
 
 /* dial.c */

@@ -197,6 +197,7 @@ target_of(struct herald *e, const struct pool *p)
     t->connect_query = mem_strdup(t->connect_query);
     t->tls = tls_context_hold(t->tls);
     t->credential = credential_for(e, p);
+    t->checker = NULL; /* it is no pool's */
     t->host_turn = t->host_turn == NULL ? NULL : &e->host_turn;
     return t;
 }

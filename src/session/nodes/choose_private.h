@@ -208,6 +208,13 @@ bool known_is_read(struct known_catalog *k, const struct facts *f);
 void known_completed(struct session *s, struct slice tag);
 void known_ended(struct session *s);
 
+/* NULL: T (may be NULL) has none of this name. */
+const struct node *choose_find_node(const struct topology *t, const char *name);
+
+/* ---- identity.c ---- */
+
+extern const struct server_checker identity_checker;
+
 /* ---- show.c: SHOW pgweir.x and EXPLAIN (PGWEIR), which pgweir answers itself ---- */
 
 /* Each is true when it did. ST may be NULL. */

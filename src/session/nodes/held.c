@@ -31,6 +31,7 @@ void
 choose_open(struct hall *h, struct watch *w)
 {
     h->pools.on_suspect = on_suspect;
+    h->pools.checker = &identity_checker;
     ring_init(&h->held);
     timer_init(&h->held_timer, on_held_timer);
     h->watch = w;
@@ -97,8 +98,8 @@ choose_unhold(struct session *s)
     r->held_us = r->behind_us = r->failed_us = 0;
 }
 
-static const struct node *
-find_node(const struct topology *t, const char *name)
+const struct node *
+choose_find_node(const struct topology *t, const char *name)
 {
     for (unsigned i = 0; t != NULL && i < t->n_clusters; i++)
         for (unsigned k = 0; k < t->clusters[i].n_nodes; k++)
@@ -112,7 +113,7 @@ static bool
 is_better_known(const struct session *s)
 {
     const struct routing *r = s->routing;
-    const struct node *n = r->avoid->node == NULL ? NULL : find_node(s->hall->topology, r->avoid->node);
+    const struct node *n = r->avoid->node == NULL ? NULL : choose_find_node(s->hall->topology, r->avoid->node);
 
     return n == NULL || n->sampled_us > r->avoided_us;
 }
@@ -190,7 +191,7 @@ turn_away(struct hall *h, const char *node)
 static void
 compare(struct hall *h, const struct topology *before, const struct node *n)
 {
-    const struct node *old = find_node(before, n->name);
+    const struct node *old = choose_find_node(before, n->name);
     enum node_state was = old == NULL ? NODE_UP : old->state;
     bool demoted = old != NULL && old->role == NODE_PRIMARY && n->role == NODE_REPLICA;
     bool ordered = (n->state == NODE_BANNED || n->state == NODE_DRAINING) && was != n->state;
@@ -215,7 +216,7 @@ turn_away_gone(struct hall *h, const struct topology *before, const struct topol
 {
     for (unsigned i = 0; before != NULL && i < before->n_clusters; i++)
         for (unsigned k = 0; k < before->clusters[i].n_nodes; k++)
-            if (find_node(now, before->clusters[i].nodes[k].name) == NULL)
+            if (choose_find_node(now, before->clusters[i].nodes[k].name) == NULL)
                 turn_away(h, before->clusters[i].nodes[k].name);
 }
 

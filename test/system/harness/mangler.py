@@ -36,7 +36,10 @@ class Mangler:
     def calm(self):
         """Pass on as it comes. What was swallowed is never given back: those connections are reset, as when a route returns."""
         self.mangle()
-        self._loop.call_soon_threadsafe(lambda: [c.reset() for c in list(self._connections) if c.swallows])
+        self.reset_all(lambda c: c.swallows)
+
+    def reset_all(self, which=lambda c: True):
+        self._loop.call_soon_threadsafe(lambda: [c.reset() for c in list(self._connections) if which(c)])
 
     def close(self):
         asyncio.run_coroutine_threadsafe(self._stop(), self._loop)
