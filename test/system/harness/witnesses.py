@@ -109,7 +109,7 @@ class Reader(Witness):
         else:
             rows = self.w.query(f"SELECT k, v, {WHERE} FROM register WHERE k = {k}")
         got, seen, node = rows[0]
-        assert int(got) == k, "another's answer"
+        assert int(got) == k, f"another's answer: {rows} for {k} (way {way}, {self.w.value('SHOW pgweir.last_route_reason')})"
         assert int(seen) >= known, f"register {k}: {seen} on {node} after {known} ({self.w.value('SHOW pgweir.last_route_reason')})"
         self.floor[k] = max(self.floor.get(k, 0), min(int(seen), self.acknowledged[k]))
 
