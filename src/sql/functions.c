@@ -148,6 +148,15 @@ on_name(struct effects *e, PgQuery__Node *const *parts, size_t n)
         effects_pin(e, PIN_TEMP_TABLE, name);
 }
 
+/* UPDATE pg_settings is a SET of each row (PostgreSQL manual, "pg_settings"). */
+static void
+on_update(struct effects *e, const PgQuery__UpdateStmt *u)
+{
+    if (u->relation != NULL && strcmp(u->relation->relname, "pg_settings") == 0 &&
+        effects_is_system(u->relation->schemaname))
+        effects_pin(e, PIN_SET, "");
+}
+
 static void
 on_message(void *arg, const ProtobufCMessage *m)
 {
@@ -155,6 +164,10 @@ on_message(void *arg, const ProtobufCMessage *m)
 
     if (m->descriptor == &pg_query__func_call__descriptor) {
         on_call(e, (const PgQuery__FuncCall *)(const void *)m);
+        return;
+    }
+    if (m->descriptor == &pg_query__update_stmt__descriptor) {
+        on_update(e, (const PgQuery__UpdateStmt *)(const void *)m);
         return;
     }
     if (m->descriptor == &pg_query__execute_stmt__descriptor) {

@@ -6,10 +6,9 @@
 
 #include "lexer_private.h"
 
-static const char *const anywhere[] = {
-    "temp",    "temporary", "pg_temp", "hold",      "set_config", "prepare",
-    "discard", "currval",   "lastval", "set_limit", "unlisten",   "listen"
-};
+static const char *const anywhere[] = { "temp",     "temporary", "pg_temp",    "hold",    "set_config",
+                                        "prepare",  "discard",   "currval",    "lastval", "set_limit",
+                                        "unlisten", "listen",    "pg_settings" };
 /* They begin a statement, or are nothing of interest (UPDATE ... SET). */
 static const char *const leading[] = { "set", "reset", "load", "close", "drop" };
 /* What stands before a statement in a body. */

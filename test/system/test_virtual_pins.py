@@ -19,6 +19,7 @@ ENDING = {
                 ["SELECT pg_advisory_unlock(7102)", "DROP TABLE t1"]),
     "in a transaction": (["CREATE TEMP TABLE t1 (i int)"], ["BEGIN", "DROP TABLE t1", "COMMIT"]),
     "settings without a name": (["SELECT set_config(name, '2MB', false) FROM pg_settings WHERE name = 'work_mem'"], ["SELECT 1", "RESET ALL"]),
+    "settings of the view": (["UPDATE pg_settings SET setting = '2' WHERE name = 'extra_float_digits'"], ["SELECT 1", "RESET ALL"]),
     "in a DO": (["CREATE TEMP TABLE t1 (i int)"], ["DO $$ BEGIN DROP TABLE t1; END $$"]),
 }
 
@@ -79,6 +80,7 @@ def test_the_next_message_waits_for_the_answer(make_weir):
     ("SET application_name = 'kept'", "SHOW application_name", "kept"),
     ("SET work_mem = '3MB'", "SHOW work_mem", "3MB"),
     ("SET statement_timeout = 1234", "SHOW statement_timeout", "1234ms"),
+    ("UPDATE pg_settings SET setting = '2' WHERE name = 'extra_float_digits'", "SHOW extra_float_digits", "2"),
     ("SELECT set_config('search_path', 'a, ' || 'b', false)", "SHOW search_path", "a, b")])
 def test_what_is_not_analysed_leaves_its_state_to_its_session(make_weir, before, make, look, expected):
     weir = make_weir(default_pool_size=2, workers=1)

@@ -33,6 +33,7 @@ static const struct {
     { "PREPARE a AS SELECT 1", true },
     { "LOAD 'a'", true },
     { "DROP TABLE a", true },
+    { "UPDATE pg_settings SET setting = 1", true },
 };
 
 static void
