@@ -41,7 +41,8 @@ struct node {
     uint64_t system_id;
     uint64_t lsn; /* primary: insert position without a page header (FACTS 8); replica: replayed */
     int64_t
-        sampled_us;    /* when the question that gave lsn was SENT: what was acknowledged before is below lsn */
+        sampled_us;  /* when the question that gave lsn was SENT: what was acknowledged before is below lsn */
+    int64_t fell_us; /* 0, or when it was found to be behind where it had been: another server, or restarted */
     int64_t lag_bytes; /* replicas: -1 not known */
     int64_t lag_us;    /* replicas: -1 not known */
     int64_t rtt_us;    /* of probes, smoothed */

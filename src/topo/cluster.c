@@ -72,6 +72,9 @@ show_node(const struct watch_cluster *c, unsigned i, struct node *out)
     struct watch_node *n = c->nodes[i];
     bool is_replica = n->probe.role == NODE_REPLICA;
 
+    if (is_replica && n->probe.lsn < n->shown_lsn)
+        n->fell_us = clock_now_us();
+    n->shown_lsn = n->probe.lsn;
     *out = (struct node){ .host = mem_strdup(n->conf->host),
                           .address = n->named ? mem_strdup(n->address) : NULL,
                           .port = (uint16_t)n->conf->port,
@@ -83,12 +86,12 @@ show_node(const struct watch_cluster *c, unsigned i, struct node *out)
                           .system_id = n->probe.system_id,
                           .lsn = is_replica && n->lag.elsewhere ? 0 : n->probe.lsn,
                           .sampled_us = n->sampled_us,
+                          .fell_us = n->fell_us,
                           .lag_bytes = is_replica ? n->lag.bytes : -1,
                           .lag_us = is_replica ? n->lag.us : -1,
                           .rtt_us = n->rtt_us,
                           .up_since_us = n->health.up_since_us,
                           .read_only = n->probe.read_only };
-    n->shown_lsn = n->probe.lsn;
     snprintf(out->name, sizeof(out->name), "%s", n->conf->name);
     snprintf(out->reason, sizeof(out->reason), "%s", reason_of(c, i));
 }

@@ -24,6 +24,7 @@ struct watch_node {
     struct lag lag;
     enum node_state shown;       /* told last */
     uint64_t shown_lsn;          /* published last */
+    int64_t fell_us;             /* when a replica was first seen behind that; 0: never */
     int64_t sent_us;             /* the last question */
     int64_t sampled_us, full_us; /* the last that brought a position, and everything */
     int64_t rtt_us;

@@ -6,7 +6,7 @@ import pytest
 
 from harness import wire
 from harness.mangler import Mangler
-from harness.replicas import SCHEMA, wait_nodes_up, wait_reads_spread
+from harness.replicas import SCHEMA, node_of, wait_nodes_up, wait_reads_spread
 from harness.wait import Worker, wait_until
 
 
@@ -67,3 +67,18 @@ def test_who_may_not_ask_who_a_server_is_uses_it(trio, trio_weir):
         weir.wire().query("INSERT INTO once VALUES (1)")
     finally:
         trio.sql(0, "GRANT EXECUTE ON FUNCTION pg_control_system() TO PUBLIC")
+
+
+def test_a_server_that_is_behind_what_its_node_has_had_serves_no_read(trio, ways, trio_weir):
+    nodes, lead = ways
+    trio.pause_replay(1)
+    weir = trio_weir(trio, nodes, cluster={"check_interval": "1h", "max_lag": "1h", "balance": "round_robin"}, warm=False)
+    w = weir.wire(seconds=20)
+    w.query("UPDATE register SET v = v + 1 WHERE k = 3")
+    value = w.value("SELECT v FROM register WHERE k = 3")
+    trio.wait_caught_up(2)
+    wait_until(lambda: node_of(w) == "pg3", 20)
+    lead("pg3", trio[1])
+    assert {w.value("SELECT v FROM register WHERE k = 3") for _ in range(20)} == {value}
+    lead("pg3", trio[2])
+    wait_until(lambda: node_of(w) == "pg3", 20)

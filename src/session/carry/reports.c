@@ -123,10 +123,11 @@ is_known(const struct session *s, struct slice name, struct slice replay, struct
     return own == NULL || slice_equal(own->value, value);
 }
 
+/* What was set by SQL comes in the server's own words; of anything else it is asked whose it is. */
 static void
 adopt_one(struct session *s, struct slice name, struct slice replay)
 {
-    if (holds_asks(s))
+    if (params_find(s->server->settings, name) == NULL && holds_asks(s))
         holds_reported(s, name);
     else
         settings_set_one(s, name, replay);

@@ -195,9 +195,10 @@ compare(struct hall *h, const struct topology *before, const struct node *n)
     enum node_state was = old == NULL ? NODE_UP : old->state;
     bool demoted = old != NULL && old->role == NODE_PRIMARY && n->role == NODE_REPLICA;
     bool ordered = (n->state == NODE_BANNED || n->state == NODE_DRAINING) && was != n->state;
+    bool fell = old != NULL && n->fell_us > old->fell_us; /* its servers may know less than was said of it */
     struct fault why;
 
-    if (is_gone(n) || demoted || ordered)
+    if (is_gone(n) || demoted || ordered || fell)
         turn_away(h, n->name);
     if (is_gone(n) && (old == NULL || !is_gone(old) || demoted)) {
         fault_set(&why, "08006", "node %s is %s: %s", n->name, node_state_name(n->state), n->reason);
@@ -205,7 +206,7 @@ compare(struct hall *h, const struct topology *before, const struct node *n)
     } else if (demoted) {
         fault_set(&why, "08006", "node %s is not the primary any more", n->name);
         pools_close_node(&h->pools, n->name, &why);
-    } else if (ordered) {
+    } else if (ordered || fell) {
         pools_drain_node(&h->pools, n->name);
     }
 }

@@ -59,12 +59,13 @@ seen_ended(struct session *s)
     r->seen_in = s->pool;
 }
 
+/* A node that fell since is not the one that was read. */
 static int
 seen_on(const struct routing *r, const struct cluster *c)
 {
     for (unsigned i = 0; i < choose_n_nodes(c); i++)
         if (r->siblings->at[i] == r->seen_in && strcmp(c->nodes[i].name, r->seen_in->node) == 0)
-            return (int)i;
+            return c->nodes[i].fell_us > r->token.seen_us ? -1 : (int)i;
     return -1;
 }
 

@@ -51,6 +51,34 @@ replica_that_falls_behind_is_told_and_told_when_it_is_back(void **state)
     scene_done(&s);
 }
 
+static bool
+second_fell(struct scene *s)
+{
+    return node(s, 1)->fell_us > 0 && node(s, 1)->lsn == 0x900000;
+}
+
+/* Behind where it was itself: restarted, or another server. */
+static void
+replica_that_goes_back_is_told(void **state)
+{
+    struct scene s;
+    int64_t fell_us;
+
+    (void)state;
+    start(&s, DEFAULTS);
+    assert_int_equal(node(&s, 1)->fell_us, 0);
+    fake_be(&s.fake[1], true, 1, 0x900000);
+    wait_until(&s, second_fell);
+    fell_us = node(&s, 1)->fell_us;
+    fake_be(&s.fake[0], false, 1, 0x1000100);
+    fake_be(&s.fake[1], true, 1, 0x1000100);
+    fake_be(&s.fake[2], true, 1, 0x1000100);
+    wait_until(&s, all_is_well);
+    assert_int_equal(node(&s, 0)->fell_us | node(&s, 2)->fell_us, 0);
+    assert_int_equal(node(&s, 1)->fell_us, fell_us);
+    scene_done(&s);
+}
+
 static void
 names_of_hosts_are_looked_up(void **state)
 {
@@ -453,6 +481,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(roles_positions_and_lag_are_seen),
         cmocka_unit_test(replica_that_falls_behind_is_told_and_told_when_it_is_back),
+        cmocka_unit_test(replica_that_goes_back_is_told),
         cmocka_unit_test(names_of_hosts_are_looked_up),
         cmocka_unit_test(name_without_address_is_the_reason),
         cmocka_unit_test(promotion_is_followed_and_the_old_primary_fenced),
