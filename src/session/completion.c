@@ -104,6 +104,16 @@ tag_of(struct slice body)
     return wire_get_string(&c);
 }
 
+/* What counts also when no facts say so. */
+static void
+note_tag(struct session *s, struct slice tag)
+{
+    if (slice_is(tag, "COMMIT") || slice_is(tag, "PREPARE TRANSACTION"))
+        s->committed = true;
+    if (slice_is(tag, "LISTEN"))
+        s->server->listens = true;
+}
+
 enum relayed
 relay_complete(struct session *s, const struct reply *r)
 {
@@ -115,10 +125,8 @@ relay_complete(struct session *s, const struct reply *r)
         return RELAY_BROKEN;
     if (relay_is_ours(r))
         return own_complete(s, e);
-    if (slice_is(tag, "COMMIT") || slice_is(tag, "PREPARE TRANSACTION"))
-        s->committed = true;
-    if (slice_is(tag, "LISTEN"))
-        s->server->listens = true; /* also when no facts say so */
+    if (tag.len > 0)
+        note_tag(s, tag);
     s->restoring = (e->flags & PENDING_RESTORES) != 0;
     if ((e->facts != NULL || s->log != NULL) && !relay_is_void(s))
         completed(s, e->facts, e->n_done, tag);

@@ -162,12 +162,14 @@ is_asked(struct session *s)
 void
 link_begin(struct session *s)
 {
-    if ((!pending_is_empty(s) && !is_asked(s)) || s->extended == EXTENDED_BATCH)
+    bool asked = !pending_is_empty(s);
+
+    if ((asked && !is_asked(s)) || s->extended == EXTENDED_BATCH)
         return; /* in a batch a Flush may have had all answers so far */
     s->request_us = session_now(s);
     s->ending = s->in_steps = s->committed = false;
     retry_begin(s);
-    if (s->server->status != 'I' || is_asked(s))
+    if (s->server->status != 'I' || asked)
         return;
     if (s->opening == NULL)
         s->xact_us = s->request_us;

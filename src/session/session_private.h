@@ -189,7 +189,7 @@ bool settings_restores(const struct session *s, const struct facts *f);
 typedef void settings_put(struct text *t, struct slice sql);
 unsigned settings_restore(const struct session *s, const struct facts *f, settings_put *put, struct text *t);
 /* The SQL that sets NAME to what is in force, in this transaction; empty: the session did not set it. */
-struct slice settings_current(const struct session *s, const char *name);
+struct slice settings_current(const struct session *s, struct slice name);
 struct slice settings_role(const struct session *s);
 /* A statement completed: note what it set. */
 void settings_note(struct session *s, const struct effect *e);

@@ -90,15 +90,19 @@ def idle_servers(weir):
 
 def test_an_idle_notice_or_parameter_does_not_cost_the_server(play):
     """Legal at any time: a changed setting is kept for later clients, a notice for nobody is dropped."""
+    said = threading.Event()
+
     def script(p):
         p.accept()
         p.answer(p.expect("first"))
         p.send(parameter("in_hot_standby", "on"), notice("for nobody"))
+        said.set()
         p.serve()
-    weir, server = play(script, default_pool_size=1)
+    weir, server = play(script, default_pool_size=1, workers=1)
     w = weir.wire()
     w.query("SELECT 'first'")
-    idle_servers(weir)  # a round trip: what the server says now is said to an idle connection
+    assert said.wait(10)
+    idle_servers(weir)  # a round trip on the same worker, which has seen by then what was there before it
     wait_until(lambda: w.query("SELECT 'second'") and w.parameters["in_hot_standby"] == "on", 5)
     assert w.notices == []
     assert len(server.peers) == 1

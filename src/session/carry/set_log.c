@@ -100,24 +100,24 @@ settings_rollback(struct session *s)
 }
 
 struct slice
-settings_current(const struct session *s, const char *name)
+settings_current(const struct session *s, struct slice name)
 {
     if (s->log != NULL)
         for (struct ring *r = ring_last(&s->log->ops); r != NULL && r != &s->log->ops; r = r->prev) {
             const struct set_op *op = container_of(r, struct set_op, in_log);
 
-            if ((op->kind == OP_SET || op->kind == OP_LOCAL) && slice_is_nocase(slice_str(op->name), name))
+            if ((op->kind == OP_SET || op->kind == OP_LOCAL) && slice_is_nocase(name, op->name))
                 return slice_str(op->replay);
-            if (op->kind == OP_RESET && slice_is_nocase(slice_str(op->name), name))
-                return params_value(s->startup, slice_str(name));
+            if (op->kind == OP_RESET && slice_is_nocase(name, op->name))
+                return params_value(s->startup, name);
         }
-    return params_value(s->settings, slice_str(name));
+    return params_value(s->settings, name);
 }
 
 struct slice
 settings_role(const struct session *s)
 {
-    return settings_current(s, "role");
+    return settings_current(s, SLICE("role"));
 }
 
 struct slice

@@ -51,7 +51,7 @@ reading_of(const struct session *s, struct slice sql)
 {
     static const char *const names[] = { "client_encoding", "DateStyle", "IntervalStyle",
                                          "standard_conforming_strings", "TimeZone" };
-    struct slice role = settings_role(s), path = settings_current(s, "search_path");
+    struct slice role = settings_role(s), path = settings_current(s, SLICE("search_path"));
     uint64_t reading = s->hall->seed;
 
     if (role.len > 0)
