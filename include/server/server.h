@@ -92,6 +92,7 @@ struct server {
     struct params *reported; /* NULL; or what they were before application_name was expected among them */
     struct params *defaults; /* the same of when it was first lent: what RESET brings back; NULL: it was not */
     struct params *settings; /* what sessions set on it (name -> SQL); NULL: not known */
+    int64_t role_us;         /* 0, or when a role was set there: one of that name may be another one since */
     bool changed;            /* this transaction changed tables */
     struct params *by_sql;   /* statements that it knows by names of sessions (name -> SQL); NULL: none */
     struct text request;     /* of its borrower: what it works on (session/retry.c) */

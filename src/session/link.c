@@ -146,7 +146,7 @@ link_put_query(struct session *s, struct text *t, unsigned flags)
 static void
 prepare_server(struct session *s)
 {
-    if (s->server->settings != s->settings)
+    if (s->server->settings != s->settings || under_is_old(s))
         front_settings(s);
     else if (s->told != s->server->reports)
         settings_tell(s);

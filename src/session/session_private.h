@@ -212,6 +212,10 @@ void settings_done(struct session *s);
 
 /* ---- under.c: settings and roles ---- */
 bool settings_is_role(struct slice name);
+/* The settings of the session's server may have got a role: it is that of now. */
+void under_note_role(struct session *s);
+/* Roles may have changed since its server got one: a dropped one that was made again is another. */
+bool under_is_old(const struct session *s);
 /* REPLAY of the setting NAME; T gets it with the SQL of the ROLE (may be empty) when it may need that. */
 struct slice settings_mark(struct slice role, struct slice name, struct slice replay, struct text *t);
 /* The SQL in what settings_mark() gave; *ROLE: that of the role that it is to be run under; empty: of any. */

@@ -308,3 +308,21 @@ def test_a_role_follows_its_client_to_another_process_of_its_own(make_weir, role
     assert b.query(WHO) == [["app", "none"]]
     assert a.query(WHO) == [[roles["admin"]] * 2]
     assert a.value("SHOW log_min_duration_statement") == "7004ms"
+
+
+def test_a_role_that_was_made_anew_is_another_one(make_weir, cluster, unique):
+    """A server that had the one before is given the one of now."""
+    weir = make_weir(default_pool_size=2, workers=1, databases={"app": {}, "su": {"dbname": "app", "user": "postgres"}})
+    a, b, su = weir.wire(), weir.wire(), weir.wire(database="su")
+
+    def make_and_take():
+        su.query(f"CREATE ROLE {unique}_role; GRANT {unique}_role TO app; CREATE TABLE {unique} (v int); ALTER TABLE {unique} OWNER TO {unique}_role")
+        a.query(f"SET ROLE {unique}_role")
+        for held in (False, True):  # on each server
+            b.query("BEGIN; SELECT 1") if held else None
+            assert a.query(f"SELECT * FROM {unique}") == []
+            b.query("COMMIT") if held else None
+    for _ in range(3):
+        make_and_take()
+        a.query("RESET ROLE")
+        su.query(f"DROP TABLE {unique}; DROP ROLE {unique}_role")

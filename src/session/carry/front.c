@@ -246,7 +246,7 @@ front_put_settings(struct session *s, struct text *t)
     struct params *have = s->server->settings, *want = s->settings;
     unsigned n = 2;
 
-    if (have == want)
+    if (have == want && !under_is_old(s))
         return 0;
     front_put(t, SLICE("START TRANSACTION ISOLATION LEVEL READ COMMITTED"));
     n += put_self(t, have);
@@ -260,6 +260,7 @@ front_put_settings(struct session *s, struct text *t)
     note_expected(s, have, want);
     params_drop(s->server->settings);
     s->server->settings = params_hold(want);
+    under_note_role(s);
     expect_reports(s);
     return n;
 }

@@ -315,6 +315,7 @@ settle_settings(struct session *s, const struct holds *h)
     s->settings = adopt(h, s->settings);
     params_drop(s->server->settings);
     s->server->settings = params_hold(s->settings);
+    under_note_role(s);
     note_defaults(s->server, h);
 }
 

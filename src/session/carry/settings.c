@@ -204,6 +204,7 @@ settings_set_one(struct session *s, struct slice name, struct slice replay)
         return;
     if (s->server->settings != NULL)
         s->server->settings = params_with(s->server->settings, name, replay);
+    under_note_role(s);
     s->unconfirmed = s->unconfirmed || params_find(s->server->reports, name) != NULL;
 }
 

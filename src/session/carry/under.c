@@ -82,3 +82,17 @@ settings_under(struct slice replay, struct slice *role)
     *role = slice_head(replay, (size_t)(end - replay.data));
     return slice_tail(replay, role->len + 1);
 }
+
+void
+under_note_role(struct session *s)
+{
+    bool has = s->server->settings != NULL && params_find(s->server->settings, SLICE("role")) != NULL;
+
+    s->server->role_us = has ? session_now(s) : 0;
+}
+
+bool
+under_is_old(const struct session *s)
+{
+    return s->server->role_us != 0 && s->server->role_us <= changes_last(s);
+}
