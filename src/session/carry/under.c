@@ -58,11 +58,13 @@ settings_mark(struct slice role, struct slice name, struct slice replay, struct 
 struct params *
 settings_with_found(struct params *set, struct slice name, struct slice value)
 {
-    struct slice role = params_value(set, SLICE("role"));
+    struct params *before = params_hold(set); /* ROLE lies in it */
+    struct slice role = params_value(before, SLICE("role"));
     struct text t = { 0 };
 
     set = settings_with(set, name, value);
     set = params_with(set, name, settings_mark(role, name, params_value(set, name), &t));
+    params_drop(before);
     text_done(&t);
     return set;
 }
