@@ -104,6 +104,15 @@ tag_of(struct slice body)
     return wire_get_string(&c);
 }
 
+void
+relay_suspended(struct session *s, const struct reply *r)
+{
+    const struct pending_entry *e = r->head;
+
+    if (e != NULL && e->kind == PENDING_EXECUTE && e->facts != NULL && !relay_is_ours(r) && !relay_is_void(s))
+        completed(s, e->facts, e->n_done, SLICE(""));
+}
+
 /* What counts also when no facts say so. */
 static void
 note_tag(struct session *s, struct slice tag)

@@ -152,6 +152,7 @@ on_message(struct session *s, const struct reply *r)
     case '3':
         return pop_as(s, r, PENDING_CLOSE);
     case 's':
+        relay_suspended(s, r);
         return pop_as(s, r, PENDING_EXECUTE);
     case 'T':
     case 'n':

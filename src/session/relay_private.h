@@ -33,6 +33,8 @@ relay_is_void(const struct session *s)
 }
 
 /* ---- completion.c ---- */
+/* PortalSuspended: rows are still to come, perhaps for ever; what the statement does it may have done. */
+void relay_suspended(struct session *s, const struct reply *r);
 enum relayed relay_complete(struct session *s, const struct reply *r); /* CommandComplete, EmptyQueryResponse */
 enum relayed relay_ready(struct session *s, const struct reply *r);    /* ReadyForQuery */
 

@@ -122,6 +122,24 @@ def test_many_new_statements_in_a_second_are_followed_too(make_weir):
     assert a.value("SELECT v FROM kept") == "42"
 
 
+@pytest.mark.parametrize("make, look, expected", [
+    ("SELECT pg_try_advisory_lock(7104)", "SELECT pg_advisory_unlock(7104)", "t"),
+    ("SELECT set_config('work_mem', '3MB', false)", "SHOW work_mem", "3MB"),
+    ("SELECT set_config('work_mem', '3' || 'MB', false)", "SHOW work_mem", "3MB")])
+def test_a_statement_of_which_one_row_was_asked_for_has_run(make_weir, make, look, expected):
+    """As asyncpg does for fetchval() and fetchrow(): the answer is PortalSuspended, and Sync ends the portal."""
+    weir = make_weir(default_pool_size=2, workers=1)
+    a, b = weir.wire(), weir.wire()
+    other = b.value(look) if look.startswith("SHOW") else None
+    a.send(wire.parse("", make), wire.bind("", ""), wire.execute("", 1), wire.sync())
+    assert a.kinds("Z") == "12DsZ"
+    b.query("BEGIN; SELECT 1")
+    assert a.value(look) == expected
+    b.query("COMMIT")
+    if other:
+        assert {b.value(look) for _ in range(3)} == {other}
+
+
 def test_a_value_that_only_the_server_knows_is_carried(make_weir):
     weir = make_weir(default_pool_size=1)
     a, b = weir.wire(), weir.wire()
