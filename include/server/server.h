@@ -85,9 +85,8 @@ struct server {
     uint32_t pid, key;
     const struct server_target *target;
     const struct server_keeper *keeper;
-    void *pool;
     const struct server_borrower *borrower;
-    void *session;
+    void *pool, *session;
     struct params *reports;  /* ParameterStatus values */
     struct params *reported; /* NULL; or what they were before application_name was expected among them */
     struct params *defaults; /* the same of when it was first lent: what RESET brings back; NULL: it was not */
