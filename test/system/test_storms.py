@@ -10,14 +10,12 @@ import pytest
 from harness.faults import Faults
 from harness.operators import Keeper
 from harness.replicas import wait_nodes_up
-from harness.storm import ClusterOperators, Storm, LIMITS
+from harness.storm import LIMITS, TIMES, ClusterOperators, Storm
 from harness.tellers import goes_well_again
 from harness.wait import Worker
 from harness.witnesses import Witnesses
 
 SECONDS, SEED = float(os.environ.get("WEIR_SECONDS", "3")), int(os.environ.get("WEIR_SEED", "5"))
-TIMES = dict(query_timeout=5, cancel_wait_timeout=1, server_connect_timeout=2, query_wait_timeout=10, client_login_timeout=5,
-             client_write_timeout=3, idle_transaction_timeout=4)
 CALLS = dict(client_reset=0.001, server_reset=0.001, client_epipe=0.001, server_epipe=0.001, client_enobufs=0.001, server_enobufs=0.001,
              connect_refused=0.1, connect_unreachable=0.05, dial_timeout=0.05, socket_emfile=0.05, accept_emfile=0.05,
              accept_aborted=0.05, recv_short=0.05, send_short=0.05, recv_eagain=0.02, send_eagain=0.02, lookup_again=0.2, lookup_slow=0.2)

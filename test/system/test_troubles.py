@@ -10,15 +10,13 @@ import pytest
 from harness.faults import Faults
 from harness.operators import Keeper
 from harness.replicas import wait_nodes_up
-from harness.storm import LIMITS
+from harness.storm import LIMITS, TIMES
 from harness.tellers import NOT_DONE, goes_well_again
 from harness.trouble import REFUSALS, Trouble
 from harness.wait import Worker
 from harness.witnesses import Witnesses
 
 SECONDS, SEED = float(os.environ.get("WEIR_SECONDS", "3")), int(os.environ.get("WEIR_SEED", "5"))
-TIMES = dict(query_timeout=5, cancel_wait_timeout=1, server_connect_timeout=2, query_wait_timeout=10, client_login_timeout=5,
-             client_write_timeout=3, idle_transaction_timeout=4)
 
 
 @pytest.fixture

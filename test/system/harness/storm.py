@@ -14,6 +14,8 @@ LIMITS = {"idle_in_transaction_session_timeout": "3s", "synchronous_standby_name
           "wal_sender_timeout": "3s", "wal_receiver_status_interval": "100ms", "max_standby_streaming_delay": "1s", "max_standby_archive_delay": "1s"}
 WEATHERS = [dict(reset=0.02), dict(end=0.02), dict(half=0.02), dict(reset=0.3), dict(end=0.3), dict(piece=300, delay=0.003), dict(rate=20000, piece=500),
             dict(delay=0.3), dict(swallow=0.02), dict(swallow=1.0)]
+TIMES = dict(query_timeout=5, cancel_wait_timeout=1, server_connect_timeout=2, query_wait_timeout=10, client_login_timeout=5,
+             client_write_timeout=3, idle_transaction_timeout=4)
 
 
 class Storm:
